@@ -1,0 +1,156 @@
+"""The plan: every decision for one input against one policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional, Union
+
+from polkit.model.evidence import Evidence, InputSummary
+from polkit.model.rules import AvRule, FileContext, RoleAllow, RoleTypes, TypeBounds, TypeDeclaration, XpermRule
+
+CAUSES = (
+    "unknown-type",
+    "unknown-class",
+    "unknown-permission",
+    "already-allowed",
+    "wrong-domain",
+    "mislabeled",
+    "constraint",
+    "bounds",
+    "role",
+    "neverallow",
+    "xperm",
+    "boolean",
+    "port-label",
+    "dontaudited",
+    "missing-rule",
+)
+"""Why an access was refused, in the order of the ladder."""
+
+REMEDIES = (
+    "boolean",
+    "relabel",
+    "fcontext",
+    "equivalence",
+    "mount",
+    "port",
+    "level",
+    "domain",
+    "allow",
+    "refuse",
+    "none",
+)
+"""What to change, in the order a person should read them: rules last."""
+
+RISKS = ("none", "low", "medium", "high")
+
+Rule = Union[AvRule, XpermRule, RoleAllow, RoleTypes, TypeBounds]
+
+
+@dataclass(frozen=True)
+class Grants:
+    """What a change would newly allow in the whole policy, counted."""
+
+    accesses: int
+    """(source, target, class, permission) quadruples."""
+    domains: int
+    types: int
+    sample: tuple[str, ...] = ()
+    """The most sensitive target types, at most eight."""
+
+
+@dataclass(frozen=True)
+class BooleanOption:
+    """A set of booleans that would allow the access, with its price."""
+
+    settings: tuple[tuple[str, bool], ...]
+    grants: Grants
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What to change. Only the fields of its kind are set; ``text`` is always one sentence for a person."""
+
+    kind: str
+    text: str
+    commands: tuple[str, ...] = ()
+    """Shell lines to run as root, in order; every value from a log is quoted for the shell."""
+    path: Optional[str] = None
+    pattern: Optional[str] = None
+    type: Optional[str] = None
+    protocol: Optional[str] = None
+    port: Optional[int] = None
+    hint: Optional[str] = None
+    options: tuple[BooleanOption, ...] = ()
+    """For ``boolean``: cheapest first; the first is the remedy."""
+    rules: tuple[Rule, ...] = ()
+    types: tuple[TypeDeclaration, ...] = ()
+    contexts: tuple[FileContext, ...] = ()
+    nearest: tuple[str, ...] = ()
+    """For unknown names: the policy's nearest."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One cause with its remedy and its evidence. ``source`` and ``target`` are types."""
+
+    id: str
+    source: str
+    target: str
+    tclass: str
+    perms: tuple[str, ...]
+    xperms: tuple[str, ...]
+    cause: str
+    also: tuple[str, ...]
+    remedy: Remedy
+    also_remedies: tuple[Remedy, ...]
+    risk: str
+    risk_id: str
+    """The catalogue entry that set the risk, or empty."""
+    why: str
+    evidence: Evidence
+    asked: tuple[str, ...] = ()
+    """What was asked of the policy, one line each."""
+
+
+@dataclass(frozen=True)
+class PolicyInfo:
+    """Which target policy a plan is for: ``version`` of its format; ``handle_unknown`` is allow, deny or reject."""
+
+    path: str
+    sha256: str
+    version: int
+    mls: bool
+    handle_unknown: str
+
+
+@dataclass(frozen=True)
+class ModuleInfo:
+    """What a plan's module is and grants. Counts are accesses (source, target, class, permission)."""
+
+    name: str
+    version: str
+    domain: Optional[str]
+    """The module's own domain, or None when it extends an existing one."""
+    base: Optional[str]
+    rules: int
+    over_permission: int
+    inherited: int
+    structural: int
+    blast_radius: int
+    """How many domains the module gives something to."""
+    widened: tuple[str, ...]
+    """Shared domains that get rules."""
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All decisions for one input against one policy."""
+
+    policy: Optional[PolicyInfo]
+    input: InputSummary
+    decisions: tuple[Decision, ...]
+    module: Optional[ModuleInfo] = None
+    predicted: tuple[Decision, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,114 @@
+"""Policy as data: the statements a module may hold, whatever text they came from or go to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+SELF = "self"
+
+
+@dataclass(frozen=True, order=True)
+class AvRule:
+    """``KIND source target:tclass { perms };`` with kind allow, dontaudit, auditallow or neverallow."""
+
+    kind: str
+    source: str
+    target: str
+    """A type, an attribute, or ``self``."""
+    tclass: str
+    perms: tuple[str, ...]
+    """Sorted."""
+
+
+@dataclass(frozen=True, order=True)
+class XpermRule:
+    """``allowxperm source target:tclass ioctl { 0x4611 };``. One such rule cuts off every command it doesn't list."""
+
+    kind: str
+    """allowxperm, dontauditxperm, auditallowxperm."""
+    source: str
+    target: str
+    tclass: str
+    operation: str
+    """``ioctl`` or ``nlmsg``."""
+    numbers: tuple[int, ...]
+    """Sorted."""
+
+
+@dataclass(frozen=True, order=True)
+class RoleAllow:
+    """``allow source target;`` between roles."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, order=True)
+class RoleTypes:
+    """``role role types type;``."""
+
+    role: str
+    type: str
+
+
+@dataclass(frozen=True, order=True)
+class TypeBounds:
+    """``typebounds parent child;``."""
+
+    parent: str
+    child: str
+
+
+@dataclass(frozen=True, order=True)
+class TypeDeclaration:
+    """A type of the module's own, with the attributes it joins (sorted)."""
+
+    name: str
+    attributes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, order=True)
+class FileContext:
+    """A line of ``.fc``: a regular expression over host paths, a file kind, a type and a level.
+
+    ``kind`` is empty for any, else ``--`` ``-d`` ``-l`` ``-c`` ``-b`` ``-s`` ``-p`` as in file_contexts(5).
+    """
+
+    pattern: str
+    kind: str
+    type: str
+    level: str = "s0"
+
+
+@dataclass(frozen=True)
+class AccessSet:
+    """Symbolic rules over types and attributes: what a module says, before any policy gives it meaning.
+
+    Every tuple is sorted and free of repeats.
+    """
+
+    types: tuple[TypeDeclaration, ...] = ()
+    rules: tuple[AvRule, ...] = ()
+    xperms: tuple[XpermRule, ...] = ()
+    role_allows: tuple[RoleAllow, ...] = ()
+    role_types: tuple[RoleTypes, ...] = ()
+    bounds: tuple[TypeBounds, ...] = ()
+    contexts: tuple[FileContext, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any((self.types, self.rules, self.xperms, self.role_allows, self.role_types, self.bounds, self.contexts))
+
+
+@dataclass(frozen=True)
+class ModuleSource:
+    """All that is needed to write a module: its name and version, its AccessSet, and comments for its rules."""
+
+    name: str
+    version: str
+    access: AccessSet
+    comments: dict[object, tuple[str, ...]] = field(default_factory=dict)
+    """From a rule, type or file context of ``access`` to the evidence lines above it: free text, the writer escapes."""
+    summary: tuple[str, ...] = ()
+    """Lines for the head of the file."""
+    mls: bool = True
+    """Whether the target policy has levels (decides the form of the contexts in ``.fc``)."""

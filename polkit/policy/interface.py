@@ -1,0 +1,175 @@
+"""The questions the rest of the house asks of a target policy, and the shapes of the answers.
+
+Everything above this room speaks to a TargetPolicy and never to setools or libselinux, so that another policy
+back end can stand in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Optional, Protocol
+
+from polkit.model import Context, Grants, LevelRelations, Party, PolicyInfo, Port, Xperm
+
+
+@dataclass(frozen=True)
+class Access:
+    """One permission asked for, or ``xperm`` of it for ``ioctl`` and ``nlmsg``. ``Party.type`` may be an alias."""
+
+    source: Party
+    target: Party
+    tclass: str
+    perm: str
+    levels: LevelRelations
+    xperm: Optional[Xperm] = None
+
+
+@dataclass(frozen=True)
+class FailedConstraint:
+    """A constrain or mlsconstrain statement that refuses.
+
+    ``text`` is its expression as a policy author writes it; ``about`` holds those of ``level``, ``user``, ``role``
+    and ``type`` that it compares. ``unknown`` is true when levels were needed that the record does not tell.
+    """
+
+    kind: str
+    text: str
+    about: frozenset[str]
+    unknown: bool = False
+
+
+@dataclass(frozen=True)
+class BooleanSet:
+    """Booleans to change, each to the given value, so that the access is allowed. Minimal."""
+
+    settings: tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Every reason for which the policy refuses one access; ``allowed`` when there is none."""
+
+    rule: bool
+    """An enabled allow rule gives the permission (extended permissions aside)."""
+    booleans: tuple[BooleanSet, ...]
+    """Where ``rule`` is false: all sets of one, else of two, booleans that would give it."""
+    constraints: tuple[FailedConstraint, ...]
+    bounds: Optional[str]
+    """The bounding type that lacks the permission, where a rule of the bounded type gives it."""
+    role: Optional[str]
+    """For process transitions: why the role change is refused (``allow r1 r2`` is missing)."""
+    xperm_refused: bool
+    """The permission is allowed, but an allowxperm leaves this command out."""
+    dontaudit: bool
+    """A dontaudit rule covers it, whether or not the other reasons stand."""
+
+    @property
+    def allowed(self) -> bool:
+        """No reason stands."""
+        return self.rule and not (self.constraints or self.bounds or self.role or self.xperm_refused)
+
+
+@dataclass(frozen=True)
+class PortLabel:
+    """The port context that covers a port; ``low`` and ``high`` bound its range."""
+
+    type: str
+    low: int
+    high: int
+
+
+class TargetPolicy(Protocol):
+    """A policy the module is for. All names given back are canonical (aliases resolved)."""
+
+    @property
+    def info(self) -> Optional[PolicyInfo]:
+        """Which policy this is; None for "no policy", where every name is taken as known and nothing as allowed."""
+
+    @property
+    def booleans(self) -> Mapping[str, bool]:
+        """The state every answer is given for (the policy's defaults, or those of ``with_booleans``)."""
+
+    def with_booleans(self, state: Mapping[str, bool]) -> TargetPolicy:
+        """The same policy on a host with these booleans; names it doesn't have are passed over."""
+
+    def type_name(self, name: str) -> Optional[str]:
+        """The canonical name of a type or alias; None for what is no type of the policy."""
+
+    def has_class(self, tclass: str) -> bool:
+        """The policy defines the object class."""
+
+    def has_user(self, user: str) -> bool:
+        """The policy defines the SELinux user."""
+
+    def has_role(self, role: str) -> bool:
+        """The policy defines the role."""
+
+    def permissions(self, tclass: str) -> frozenset[str]:
+        """All permissions of a class, those of its common included; empty for an unknown class."""
+
+    def nearest(self, kind: str, name: str, tclass: str = "") -> tuple[str, ...]:
+        """At most three names most like ``name``; ``kind`` is type, class or permission (then of ``tclass``)."""
+
+    def attributes(self, type_: str) -> frozenset[str]:
+        """The attributes of a type."""
+
+    def types(self, attribute: str) -> frozenset[str]:
+        """The types of an attribute; the type itself for a type; empty for an unknown name."""
+
+    def decide(self, access: Access) -> Verdict:
+        """Every blocking reason for an access whose names the policy knows."""
+
+    def allowed(self, source: str, target: str, tclass: str) -> frozenset[str]:
+        """The permissions that enabled allow rules give (constraints aside)."""
+
+    def dontaudited(self, source: str, target: str, tclass: str) -> frozenset[str]:
+        """The permissions that dontaudit rules silence."""
+
+    def has_xperm_rule(self, source: str, target: str, tclass: str, operation: str = "ioctl") -> bool:
+        """An allowxperm already narrows this (source, target, class)."""
+
+    def grants_of(self, settings: tuple[tuple[str, bool], ...]) -> Grants:
+        """What changing these booleans would newly allow in the whole policy."""
+
+    def role_has_type(self, role: str, type_: str) -> bool:
+        """``role r types t`` holds."""
+
+    def neverallowed(self, source: str, target: str, tclass: str, perm: str) -> Optional[str]:
+        """The neverallow statement that an allow rule for this would break; None when there is none or it can't be
+        known (a binary policy has lost them; ``knows_neverallows`` says which)."""
+
+    @property
+    def knows_neverallows(self) -> bool:
+        """Whether ``neverallowed`` can answer: a module store stands beside the binary policy."""
+
+    def port_label(self, port: Port) -> Optional[PortLabel]:
+        """The narrowest port context that covers the port; None for a policy without port contexts."""
+
+    def port_entries(self, type_: str) -> tuple[tuple[str, int, int], ...]:
+        """(protocol, low, high) of every port context with this type."""
+
+    def file_label(self, path: str, tclass: str) -> Optional[Context]:
+        """What file_contexts (substitutions included) says of a host path; None for ``<<none>>`` or no answer."""
+
+    @property
+    def has_file_contexts(self) -> bool:
+        """Whether ``file_label`` can answer."""
+
+    def is_customizable(self, type_: str) -> bool:
+        """restorecon leaves files of this type alone without ``-F`` (customizable_types(5))."""
+
+    def entrypoint_domains(self, type_: str) -> frozenset[str]:
+        """The domains that a file of this type may be the entry point of."""
+
+    def is_domain(self, type_: str) -> bool:
+        """A type of processes (attribute ``domain``)."""
+
+    def is_container_domain(self, type_: str) -> bool:
+        """A domain that container engines start containers in."""
+
+    def container_file_type(self) -> Optional[str]:
+        """The type every container may write (``container_file_t``), when the policy has one."""
+
+    def shared_because(self, type_: str) -> Optional[str]:
+        """Why a domain counts as shared by unrelated workloads, in a few words; None when it doesn't."""
