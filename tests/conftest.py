@@ -1,0 +1,47 @@
+"""What every test may ask for: the policy root, the fixtures, and one way to run hypothesis."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# `ci` tries the same examples every time, so that a failure is the change's and not the draw's; `explore` looks further
+# (HYPOTHESIS_PROFILE=explore script/test tests/audit).
+settings.register_profile("ci", derandomize=True, deadline=None, database=None)
+settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The top folder of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def fixtures_dir() -> Path:
+    """The folder ``fixtures/``."""
+    return REPOSITORY / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def policy_root() -> Path:
+    """The container host policy root: ``etc/selinux/NAME/policy/policy.NN`` and ``var/lib/selinux/NAME`` inside.
+
+    Taken from ``POLKIT_POLICY_ROOT``, else built (once, cached) by ``script/policy``.
+    """
+    given = os.environ.get("POLKIT_POLICY_ROOT")
+    if given is None:
+        script = REPOSITORY / "script" / "policy"
+        done = subprocess.run([script], stdout=subprocess.PIPE, text=True, check=True)
+        given = done.stdout.splitlines()[-1]
+    root = Path(given)
+    if not any(root.glob("etc/selinux/*/policy/policy.*")):
+        pytest.fail(f"{root} holds no binary policy: run script/policy --force, or unset POLKIT_POLICY_ROOT")
+    return root
