@@ -173,3 +173,6 @@ class TargetPolicy(Protocol):
 
     def shared_because(self, type_: str) -> Optional[str]:
         """Why a domain counts as shared by unrelated workloads, in a few words; None when it doesn't."""
+
+    def structural(self, attributes: tuple[str, ...]) -> Grants:
+        """What every other domain gets on a new type for no more than joining these attributes (enabled rules)."""
