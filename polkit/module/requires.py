@@ -1,0 +1,61 @@
+"""What a module must require: exactly the foreign names its statements use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from polkit.model import SELF, AccessSet
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """Foreign names by kind, sorted. ``classes`` pairs each class with the permissions used of it."""
+
+    attributes: tuple[str, ...]
+    types: tuple[str, ...]
+    roles: tuple[str, ...]
+    classes: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def __bool__(self) -> bool:
+        return any((self.attributes, self.types, self.roles, self.classes))
+
+
+def requirements(access: AccessSet, attributes: frozenset[str] = frozenset()) -> Requirements:
+    """What ``access`` uses and doesn't declare; ``attributes`` tells which of its names are type attributes.
+
+    The types of file contexts are not among them: the linker looks those up by itself.
+    """
+    joined = {attribute for declaration in access.types for attribute in declaration.attributes}
+    own = {declaration.name for declaration in access.types}
+    foreign = _types_used(access) - own - {SELF}
+    classes: dict[str, set[str]] = {}
+    for rule in access.rules:
+        classes.setdefault(rule.tclass, set()).update(rule.perms)
+    for xperm in access.xperms:
+        classes.setdefault(xperm.tclass, set()).add(xperm.operation)
+    return Requirements(
+        attributes=_sorted(joined | (foreign & attributes)),
+        types=_sorted(foreign - attributes - joined),
+        roles=_sorted(
+            {role for allow in access.role_allows for role in (allow.source, allow.target)}
+            | {entry.role for entry in access.role_types}
+        ),
+        classes=tuple((tclass, _sorted(classes[tclass])) for tclass in sorted(classes)),
+    )
+
+
+def _types_used(access: AccessSet) -> set[str]:
+    used: set[str] = set()
+    for rule in access.rules:
+        used.update((rule.source, rule.target))
+    for xperm in access.xperms:
+        used.update((xperm.source, xperm.target))
+    for bound in access.bounds:
+        used.update((bound.parent, bound.child))
+    used.update(entry.type for entry in access.role_types)
+    return used
+
+
+def _sorted(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(names))
