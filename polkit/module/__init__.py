@@ -8,13 +8,16 @@ from __future__ import annotations
 from polkit.module.cil import render_cil
 from polkit.module.compile import OLDEST, CompiledModule, build_package, compile_module, write_module
 from polkit.module.fc import quote_path, render_fc, tree_pattern
+from polkit.module.link import LinkResult, link_check
 from polkit.module.te import needs_cil, render_te
 
 __all__ = [
     "OLDEST",
     "CompiledModule",
+    "LinkResult",
     "build_package",
     "compile_module",
+    "link_check",
     "needs_cil",
     "quote_path",
     "render_cil",

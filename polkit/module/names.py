@@ -20,14 +20,15 @@ _VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,2}\Z", re.ASCII)
 
 # Tokens of checkpolicy/policy_scan.l, each also reserved in capitals.
 _LOWER_KEYWORDS = (
-    "alias allow and attribute attribute_role auditallow auditallowxperm auditdeny bool category class clone "
-    "common constrain default_range default_role default_type default_user devicetreecon dom domby dominance dontaudit "
-    "dontauditxperm allowxperm else eq expandattribute fs_use_task fs_use_trans fs_use_xattr fscon genfscon "
-    "false glblub h1 h2 high ibendportcon ibpkeycon if incomp inherits iomemcon ioportcon l1 l2 level low low-high mlsconstrain "
-    "mlsvalidatetrans module netifcon neverallow neverallowxperm nodecon not optional or pcidevicecon permissive "
-    "pirqcon policycap portcon r1 r2 r3 range range_transition require role role_transition roleattribute roles sameuser "
-    "segregate_attributes sensitivity sid source t1 t2 t3 target true tunable type type_change type_member "
-    "type_transition typealias typeattribute typebounds types u1 u2 u3 user validatetrans xor"
+    "alias allow allowxperm and attribute attribute_role auditallow auditallowxperm auditdeny bool category "
+    "class clone common constrain default_range default_role default_type default_user devicetreecon dom domby "
+    "dominance dontaudit dontauditxperm else eq expandattribute false fs_use_task fs_use_trans fs_use_xattr "
+    "fscon genfscon glblub h1 h2 high ibendportcon ibpkeycon if incomp inherits iomemcon ioportcon l1 l2 level "
+    "low low-high mlsconstrain mlsvalidatetrans module netifcon neverallow neverallowxperm nodecon not "
+    "optional or pcidevicecon permissive pirqcon policycap portcon r1 r2 r3 range range_transition require "
+    "role role_transition roleattribute roles sameuser segregate_attributes sensitivity sid source t1 t2 t3 "
+    "target true tunable type type_change type_member type_transition typealias typeattribute typebounds types "
+    "u1 u2 u3 user validatetrans xor"
 )
 KEYWORDS = frozenset(_LOWER_KEYWORDS.split()) | frozenset(_LOWER_KEYWORDS.upper().split())
 """Words that ``checkmodule`` reads as its own syntax wherever they stand."""

@@ -16,10 +16,12 @@ PACKAGES = {
     "checkmodule": "checkpolicy",
     "semodule_package": "semodule-utils on Debian, policycoreutils on Fedora and RHEL",
     "semodule": "policycoreutils",
+    "pp": "policycoreutils (selinux/hll/pp)",
 }
 """The package each tool comes in."""
 
 _SEARCH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_CONVERTERS = ("/usr/libexec/selinux/hll", "/usr/lib/selinux/hll")
 _MOST_MEMORY = 4 << 30
 _MOST_OUTPUT = 1 << 30
 
@@ -33,7 +35,7 @@ class ToolRun(NamedTuple):
 
 def find_tool(name: str) -> str:
     """The path of a tool, also where an ordinary user's PATH lacks sbin. Raises MissingDependency."""
-    path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), *_SEARCH)))
+    path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), *_SEARCH, *_CONVERTERS)))
     if path is None:
         package = PACKAGES.get(name, name)
         raise MissingDependency(f"{name} is not installed", hint=f"install {package}")
