@@ -5,7 +5,17 @@ from __future__ import annotations
 from polkit.model.access import AccessKey, Failure, Port, Xperm
 from polkit.model.context import IDENTIFIER, Context, Party, parse_context
 from polkit.model.evidence import SAMPLE, Counted, Denials, Evidence, InputSummary, Unparsed
-from polkit.model.levels import EQUAL_LEVELS, UNKNOWN_LEVELS, LevelRelations, relate
+from polkit.model.levels import (
+    DOMINATED,
+    DOMINATES,
+    EQUAL,
+    EQUAL_LEVELS,
+    INCOMPARABLE,
+    UNKNOWN,
+    UNKNOWN_LEVELS,
+    LevelRelations,
+    relate,
+)
 from polkit.model.plan import (
     CAUSES,
     REMEDIES,
@@ -31,15 +41,21 @@ from polkit.model.rules import (
     TypeDeclaration,
     XpermRule,
 )
+from polkit.model.times import iso_time
 
 __all__ = [
     "CAUSES",
+    "DOMINATED",
+    "DOMINATES",
+    "EQUAL",
     "EQUAL_LEVELS",
     "IDENTIFIER",
+    "INCOMPARABLE",
     "REMEDIES",
     "RISKS",
     "SAMPLE",
     "SELF",
+    "UNKNOWN",
     "UNKNOWN_LEVELS",
     "AccessKey",
     "AccessSet",
@@ -70,6 +86,7 @@ __all__ = [
     "Unparsed",
     "Xperm",
     "XpermRule",
+    "iso_time",
     "parse_context",
     "relate",
 ]

@@ -84,6 +84,8 @@ class Remedy:
     options: tuple[BooleanOption, ...] = ()
     """For ``boolean``: cheapest first; the first is the remedy."""
     rules: tuple[Rule, ...] = ()
+    any_command: bool = False
+    """The evidence does not tell the ioctl or nlmsg command, so no allowxperm may narrow the rules."""
     types: tuple[TypeDeclaration, ...] = ()
     contexts: tuple[FileContext, ...] = ()
     nearest: tuple[str, ...] = ()

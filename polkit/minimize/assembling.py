@@ -1,0 +1,170 @@
+"""From a plan to a module: the rules, types and labels of its decisions, each with the evidence that asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Optional
+
+from polkit.minimize.joining import join_rules
+from polkit.model import (
+    SELF,
+    AccessSet,
+    AvRule,
+    Decision,
+    ModuleInfo,
+    ModuleSource,
+    Plan,
+    Remedy,
+    RoleAllow,
+    RoleTypes,
+    Rule,
+    TypeBounds,
+    XpermRule,
+    iso_time,
+)
+from polkit.policy import TargetPolicy
+
+_SHOWN = 4
+
+
+def assemble(plan: Plan, name: str, version: str) -> Optional[ModuleSource]:
+    """The module that the plan's decisions ask for; None when no remedy needs a rule or a label."""
+    decisions = [decision for decision in plan.decisions if decision.remedy.kind != "refuse"]
+    rules = join_rules(_narrowed(decisions))
+    types = sorted({one for decision in decisions for remedy in _remedies(decision) for one in remedy.types})
+    contexts = sorted({one for decision in decisions for remedy in _remedies(decision) for one in remedy.contexts})
+    access = AccessSet(
+        types=tuple(types),
+        rules=tuple(rule for rule in rules if isinstance(rule, AvRule)),
+        xperms=tuple(rule for rule in rules if isinstance(rule, XpermRule)),
+        role_allows=tuple(rule for rule in rules if isinstance(rule, RoleAllow)),
+        role_types=tuple(rule for rule in rules if isinstance(rule, RoleTypes)),
+        bounds=tuple(rule for rule in rules if isinstance(rule, TypeBounds)),
+        contexts=tuple(contexts),
+    )
+    if not access:
+        return None
+    comments = {one: _comments(one, decisions) for one in (*types, *rules, *contexts)}
+    mls = plan.policy.mls if plan.policy is not None else True
+    return ModuleSource(name, version, access, comments, _summary(plan), mls)
+
+
+def describe_module(source: ModuleSource, plan: Plan, policy: TargetPolicy, files: tuple[str, ...]) -> ModuleInfo:
+    """The module's own figures. Accesses are counted as (source, target, class, permission)."""
+    access = source.access
+    own = {declared.name for declared in access.types}
+    granted = {
+        (domain, target, rule.tclass, perm)
+        for rule in access.rules
+        for domain in policy.types(rule.source) or {rule.source}
+        for target in _targets(rule, domain, policy)
+        for perm in rule.perms
+    }
+    asked = {
+        (rule.source, rule.source if rule.target == SELF else rule.target, rule.tclass, perm)
+        for decision in plan.decisions
+        for rule in _rules(decision)
+        if isinstance(rule, AvRule)
+        for perm in rule.perms
+        if perm in decision.perms
+    }
+    structural = sum(policy.structural(declared.attributes).accesses for declared in access.types)
+    domains = {domain for domain, _, _, _ in granted}
+    widened = tuple(sorted(d for d in domains if d not in own and policy.shared_because(d) is not None))
+    return ModuleInfo(
+        name=source.name,
+        version=source.version,
+        domain=None,
+        base=None,
+        rules=len(access.rules)
+        + len(access.xperms)
+        + len(access.role_allows)
+        + len(access.role_types)
+        + len(access.bounds),
+        over_permission=len(granted - asked),
+        inherited=0,
+        structural=structural,
+        blast_radius=len(domains),
+        widened=widened,
+        files=files,
+    )
+
+
+def _targets(rule: AvRule, domain: str, policy: TargetPolicy) -> Iterable[str]:
+    return {domain} if rule.target == SELF else (policy.types(rule.target) or {rule.target})
+
+
+def _remedies(decision: Decision) -> tuple[Remedy, ...]:
+    return (decision.remedy, *decision.also_remedies)
+
+
+def _rules(decision: Decision) -> tuple[Rule, ...]:
+    return tuple(rule for remedy in _remedies(decision) for rule in remedy.rules)
+
+
+def _narrowed(decisions: Iterable[Decision]) -> Iterable[Rule]:
+    """All rules, less the allowxperm rules on a (source, target, class) where some evidence tells no command.
+
+    There the bare ``allow ... ioctl`` is needed whole, and an allowxperm beside it would cut it off.
+    """
+    remedies = [remedy for decision in decisions for remedy in _remedies(decision)]
+    whole = {
+        (rule.source, rule.target, rule.tclass)
+        for remedy in remedies
+        if remedy.any_command
+        for rule in remedy.rules
+        if isinstance(rule, AvRule)
+    }
+    for rule in (rule for remedy in remedies for rule in remedy.rules):
+        if not isinstance(rule, XpermRule) or (rule.source, rule.target, rule.tclass) not in whole:
+            yield rule
+
+
+def _comments(one: object, decisions: Iterable[Decision]) -> tuple[str, ...]:
+    """Which decisions a rule, type or label is for, each with its evidence in one line."""
+    lines = [_evidence_line(decision) for decision in decisions if _concerns(one, decision)]
+    if len(lines) > _SHOWN:
+        lines = [*lines[:_SHOWN], f"and {len(lines) - _SHOWN} more decisions"]
+    return tuple(lines)
+
+
+def _concerns(one: object, decision: Decision) -> bool:
+    for remedy in _remedies(decision):
+        if one in remedy.types or one in remedy.contexts or any(_same_tuple(one, rule) for rule in remedy.rules):
+            return True
+    return False
+
+
+def _same_tuple(one: object, rule: Rule) -> bool:
+    if isinstance(one, (AvRule, XpermRule)) and type(one) is type(rule):
+        return (one.kind, one.source, one.target, one.tclass) == (rule.kind, rule.source, rule.target, rule.tclass)
+    return one == rule
+
+
+def _evidence_line(decision: Decision) -> str:
+    evidence = decision.evidence
+    parts = [f"{decision.id} {decision.cause}: {evidence.records} {'denial' if evidence.records == 1 else 'denials'}"]
+    if evidence.first is not None and evidence.last is not None:
+        first, last = iso_time(evidence.first), iso_time(evidence.last)
+        parts.append(first if first == last else f"{first} to {last}")
+    for word, values in (
+        ("comm", evidence.comms),
+        ("path", evidence.paths or evidence.names),
+        ("syscall", evidence.syscalls),
+        ("port", tuple(str(port) for port in evidence.ports)),
+    ):
+        if values:
+            more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
+            parts.append(f"{word} {', '.join(values[:_SHOWN])}{more}")
+    if decision.risk_id:
+        parts.append(f"risk {decision.risk} ({decision.risk_id})")
+    return "; ".join(parts)
+
+
+def _summary(plan: Plan) -> tuple[str, ...]:
+    lines = [f"From {plan.input.denials} denials: {plan.input.distinct} distinct, {len(plan.decisions)} decisions."]
+    if plan.policy is not None:
+        lines.append(f"For the target policy with SHA-256 {plan.policy.sha256}.")
+    else:
+        lines.append("Made without a target policy: nothing here was checked against one.")
+    return tuple(lines)

@@ -1,0 +1,45 @@
+"""boolean: a rule that the policy already holds under a boolean would give the access."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from polkit.minimize.question import Finding, Question
+from polkit.model import BooleanOption, Remedy
+
+
+def examine(question: Question) -> Optional[Finding]:
+    """All sets of one or two booleans that would do, the one that turns on the least first."""
+    if question.verdict is None or question.verdict.rule or not question.verdict.booleans:
+        return None
+    options = sorted(
+        (BooleanOption(one.settings, question.policy.grants_of(one.settings)) for one in question.verdict.booleans),
+        key=lambda option: (option.grants.accesses, option.settings),
+    )
+    asked = tuple(f"would {describe(option)} allow it? yes" for option in options)
+    why = (
+        f"The target policy has a rule for it under {describe(options[0])}, which is not so on this host."
+        if len(options) == 1
+        else f"The target policy has rules for it under {len(options)} choices of booleans; the narrowest comes first."
+    )
+    return Finding("boolean", boolean_remedy(tuple(options)), why, asked=asked)
+
+
+def boolean_remedy(options: tuple[BooleanOption, ...]) -> Remedy:
+    """The remedy for these options, of which the first is chosen."""
+    chosen = options[0]
+    words = " ".join(f"{name}={'on' if value else 'off'}" for name, value in chosen.settings)
+    grants = chosen.grants
+    text = (
+        f"Turn {describe(chosen)}; in the whole policy that newly allows {grants.accesses} accesses "
+        f"of {grants.domains} domains to {grants.types} types."
+    )
+    if len(options) > 1:
+        others = "; ".join(f"{describe(option)} would allow {option.grants.accesses}" for option in options[1:4])
+        text += f" ({others})"
+    return Remedy("boolean", text, (f"setsebool -P {words}",), options=options)
+
+
+def describe(option: BooleanOption) -> str:
+    """``container_use_devices on``, or two of them joined by "and"."""
+    return " and ".join(f"{name} {'on' if value else 'off'}" for name, value in option.settings)

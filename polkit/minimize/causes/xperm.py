@@ -1,0 +1,23 @@
+"""xperm: the permission is allowed, but an allowxperm leaves out this very command."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from polkit.minimize.question import Finding, Question
+from polkit.model import Remedy, XpermRule
+
+
+def examine(question: Question) -> Optional[Finding]:
+    """The command is added to the allowxperm that exists."""
+    xperm = question.access.xperm
+    if question.verdict is None or not question.verdict.xperm_refused or xperm is None:
+        return None
+    rule = XpermRule("allowxperm", question.source, question.target, question.key.tclass, xperm.kind, (xperm.number,))
+    text = f"Add the {xperm.kind} command {xperm} to the commands that {question.source} may use there."
+    why = (
+        f"{question.source} may {xperm.kind} on {question.target}:{question.key.tclass}, but only the commands of an "
+        f"allowxperm rule, and {xperm} is not one of them."
+    )
+    asked = (f"allowxperm {question.source} {question.target}:{question.key.tclass} {xperm}? no",)
+    return Finding("xperm", Remedy("allow", text, rules=(rule,)), why, "xperm", asked=asked)

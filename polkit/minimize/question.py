@@ -1,0 +1,122 @@
+"""One permission of one counted denial, with all that the rungs of the ladder may ask about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Optional
+
+from polkit.minimize.paths import HostPath, PathMap
+from polkit.model import AccessKey, Evidence, LevelRelations, Party, Remedy
+from polkit.policy import Access, Risk, TargetPolicy, Verdict
+
+FILE_CLASSES = frozenset({"file", "dir", "lnk_file", "chr_file", "blk_file", "sock_file", "fifo_file"})
+DEVICE_CLASSES = frozenset({"chr_file", "blk_file"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to diagnose. ``module`` names the types of the module's own; ``accepted`` holds risk or decision ids."""
+
+    module: str = "polkit_local"
+    paths: PathMap = field(default_factory=PathMap)
+    include_dontaudited: bool = False
+    accepted: frozenset[str] = frozenset()
+    shared_domains: frozenset[str] = frozenset()
+    """Domains that the configuration calls shared, besides those the policy shows to be."""
+
+
+@dataclass(frozen=True)
+class LabelTree:
+    """A host directory (or one file, or a device node) that is to get a type of the module's own."""
+
+    root: str
+    pattern: str
+    type: str
+    attributes: tuple[str, ...]
+    writable: bool
+
+
+@dataclass(frozen=True)
+class Question:
+    """One permission asked of the target policy. Type names in ``access`` are canonical where the policy knows them."""
+
+    key: AccessKey
+    evidence: Evidence
+    access: Access
+    policy: TargetPolicy
+    settings: Settings
+    trees: dict[str, LabelTree]
+    """From a host path in the evidence to the tree it lies in; only paths that need a type of the module's own."""
+    verdict: Optional[Verdict]
+    """None when a name is unknown to the policy, or the record is a SELINUX_ERR."""
+
+    @property
+    def source(self) -> str:
+        """The source type."""
+        return self.access.source.type
+
+    @property
+    def target(self) -> str:
+        """The target type."""
+        return self.access.target.type
+
+    @property
+    def from_container(self) -> bool:
+        """The process runs in a domain for containers, so its paths are not the host's."""
+        return self.policy.is_container_domain(self.source)
+
+    def host_paths(self) -> tuple[HostPath, ...]:
+        """The observed paths that are known on the host: mapped, a host device node, or of a host process."""
+        found = (self.host_path(path) for path in self.evidence.paths)
+        return tuple(path for path in found if path is not None)
+
+    def host_path(self, path: str) -> Optional[HostPath]:
+        """One observed path on the host, or None when that can't be known."""
+        return host_path(path, self.key.tclass, self.evidence, self.from_container, self.settings.paths)
+
+    def at(self, type_: str, levels: LevelRelations) -> Question:
+        """The same access on another target type and level, asked afresh: what would refuse after a relabel."""
+        target = Party(self.access.target.user, self.access.target.role, type_)
+        access = replace(self.access, target=target, levels=levels)
+        return replace(self, access=access, verdict=self.policy.decide(access), trees={})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one rung has to say. ``decides`` is false for a reason that stands beside another one only.
+
+    ``reason`` tells apart what blocks: findings with the same reason are alternative remedies for one lack, so only
+    the first is kept; ``rule`` is the lack of an allow rule.
+    """
+
+    cause: str
+    remedy: Remedy
+    why: str
+    reason: str = "rule"
+    decides: bool = True
+    asked: tuple[str, ...] = ()
+    settles: tuple[str, ...] = ()
+    """Further reasons that this finding does away with."""
+    risk: Optional[Risk] = None
+    """What the risk catalogue says of granting the access; set where the remedy grants it."""
+    retarget: Optional[str] = None
+    """The existing type the target gets by the remedy: what still refuses then stands beside it."""
+
+
+def host_path(path: str, tclass: str, evidence: Evidence, from_container: bool, paths: PathMap) -> Optional[HostPath]:
+    """Where an observed path is on the host; None for a container's path that no mount maps, and for no path at all.
+
+    A device node under ``/dev`` is the host's own when the file system is devtmpfs; a container's private ``/dev`` is
+    a tmpfs, and what stands in it was made by the engine.
+    """
+    if not path.startswith("/") or "\0" in path:
+        return None
+    mapped = paths.to_host(path)
+    if mapped is not None:
+        return mapped
+    if not from_container:
+        return HostPath(path, None)
+    private = bool(evidence.devices) and "devtmpfs" not in evidence.devices
+    if tclass in DEVICE_CLASSES and path.startswith("/dev/") and not private:
+        return HostPath(path, None)
+    return None
