@@ -1,1 +1,23 @@
-"""."""
+"""``polkit.toml``: what a project settles once for every run. Read once, checked whole, then plain frozen data."""
+
+from __future__ import annotations
+
+from polkit.config.load import DEFAULT_FILE, load_config
+from polkit.config.names import MODULE_NAME, MODULE_VERSION, check_module_name, check_module_version
+from polkit.config.sections import RISK_LEVELS, SECTIONS, Config, Gates, Minimize, Module, Target
+
+__all__ = [
+    "DEFAULT_FILE",
+    "MODULE_NAME",
+    "MODULE_VERSION",
+    "RISK_LEVELS",
+    "SECTIONS",
+    "Config",
+    "Gates",
+    "Minimize",
+    "Module",
+    "Target",
+    "check_module_name",
+    "check_module_version",
+    "load_config",
+]

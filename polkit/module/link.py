@@ -105,7 +105,7 @@ def _unreadable(place: Path, error: Exception) -> SourceError:
 
 def _fast_place() -> str:
     """A store is 25 to 60 MB of small files: kept in memory where there is room for a few copies."""
-    memory = Path("/dev/shm")  # noqa: S108 - TemporaryDirectory makes a private directory in it
+    memory = Path("/dev/shm")
     if memory.is_dir() and shutil.disk_usage(memory).free > (512 << 20):
         return str(memory)
     return tempfile.gettempdir()

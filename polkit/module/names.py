@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from polkit.errors import CompileError
+from polkit.config import check_module_name, check_module_version
+from polkit.errors import CompileError, UsageError
 from polkit.model import IDENTIFIER, SELF, AccessSet, ModuleSource
 
 AV_KINDS = frozenset({"allow", "auditallow", "dontaudit", "neverallow"})
@@ -16,7 +17,6 @@ FILE_KINDS = frozenset({"", "--", "-d", "-l", "-c", "-b", "-s", "-p"})
 # What both languages take: checkpolicy/policy_scan.l (IDENTIFIER) and libsepol/cil/src/cil_verify.c (__cil_verify_name)
 # want a letter first and know no "$"; a dot is a CIL namespace and can be referred to, never declared.
 _REFERRED = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*\Z")
-_VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,2}\Z", re.ASCII)
 
 # Tokens of checkpolicy/policy_scan.l, each also reserved in capitals.
 _LOWER_KEYWORDS = (
@@ -39,11 +39,11 @@ _CIL_WORDS = frozenset({"all", "and", "any", "eq", "neq", "not", "notself", "or"
 
 def check_source(source: ModuleSource) -> None:
     """Raise CompileError unless every name, number and word of ``source`` is fit to be written as policy text."""
-    _check(source.name, "module name", declared=True)
-    if not _VERSION.match(source.version):
-        raise CompileError(
-            f"module version {source.version!r} is not major[.minor[.patch]] in digits", hint="write it like 1.0.0"
-        )
+    try:
+        check_module_name(source.name)
+        check_module_version(source.version)
+    except UsageError as error:
+        raise CompileError(str(error), hint=error.hint) from error
     access = source.access
     for declaration in access.types:
         _check(declaration.name, "type", declared=True)

@@ -67,7 +67,7 @@ def head(source: ModuleSource) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _template() -> jinja2.Template:
-    import jinja2  # noqa: PLC0415 - 50 ms that only a written module needs
+    import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("polkit.module"),

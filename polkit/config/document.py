@@ -1,0 +1,111 @@
+"""What the documentation says of polkit.toml, made from the sections themselves.
+
+``python -m polkit.config.document docs`` rewrites ``docs/polkit-toml.md`` (between its markers) and
+``docs/schemas/polkit-toml.schema.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any, Optional, get_type_hints
+
+from polkit.config.names import MODULE_NAME, MODULE_VERSION
+from polkit.config.sections import SECTIONS
+
+BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
+"""The markers in ``docs/polkit-toml.md`` between which the tables stand."""
+
+_WORDS = {
+    str: "text",
+    Optional[str]: "text",
+    bool: "true/false",
+    Optional[int]: "whole number",
+    Optional[float]: "number",
+    tuple[str, ...]: "list of texts",
+}
+_SCHEMAS: dict[Any, dict[str, Any]] = {
+    str: {"type": "string"},
+    Optional[str]: {"type": "string"},
+    bool: {"type": "boolean"},
+    Optional[int]: {"type": "integer"},
+    Optional[float]: {"type": "number"},
+    tuple[str, ...]: {"type": "array", "items": {"type": "string"}},
+}
+_PATTERNS = {"name": MODULE_NAME.pattern, "version": MODULE_VERSION.pattern}
+
+
+def tables() -> str:
+    """A Markdown heading and table for each section: key, kind, default, meaning."""
+    lines: list[str] = []
+    for name, kind in SECTIONS.items():
+        lines += [f"### `[{_heading(name)}]`", "", kind.__doc__ or "", ""]
+        lines += ["| key | kind | default | meaning |", "|---|---|---|---|"]
+        hints = get_type_hints(kind)
+        for key in fields(kind):
+            choices = key.metadata["choices"]
+            words = " or ".join(f"`{choice}`" for choice in choices) if choices else _WORDS[hints[key.name]]
+            lines.append(f"| `{key.name}` | {words} | {_default(key.default)} | {key.metadata['meaning']} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of a parsed polkit.toml."""
+    properties: dict[str, Any] = {name: _section_schema(kind) for name, kind in SECTIONS.items()}
+    properties["targets"] = {"type": "object", "additionalProperties": properties["targets"]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "polkit.toml",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+def write(docs: Path) -> None:
+    """Bring both files under ``docs`` up to date."""
+    page = docs / "polkit-toml.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    page.write_text(f"{before}{BEGIN}\n\n{tables()}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    text = json.dumps(schema(), indent=2) + "\n"
+    (docs / "schemas" / "polkit-toml.schema.json").write_text(text, encoding="utf-8")
+
+
+def _section_schema(kind: type) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {
+        "type": "object",
+        "description": kind.__doc__,
+        "additionalProperties": False,
+        "properties": {key.name: _key_schema(key, hints[key.name]) for key in fields(kind)},
+    }
+
+
+def _key_schema(key: Field[Any], kind: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {**_SCHEMAS[kind], "description": key.metadata["meaning"]}
+    if key.metadata["choices"]:
+        found["enum"] = list(key.metadata["choices"])
+    if key.metadata["least"] is not None:
+        found["minimum"] = key.metadata["least"]
+    if key.name in _PATTERNS:
+        found["pattern"] = f"^{_PATTERNS[key.name].replace(chr(92) + 'Z', '$')}"
+    if key.default is not None:
+        found["default"] = list(key.default) if isinstance(key.default, tuple) else key.default
+    return found
+
+
+def _heading(section: str) -> str:
+    return "targets.NAME" if section == "targets" else section
+
+
+def _default(value: Any) -> str:
+    if value is None or value in ("", ()):
+        return ""
+    return f"`{json.dumps(list(value) if isinstance(value, tuple) else value)}`"
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

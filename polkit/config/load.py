@@ -1,0 +1,171 @@
+"""Reads polkit.toml and refuses what it does not know, with the file, the section and the key in the message."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Callable, Optional, get_type_hints
+
+from polkit.config.names import check_module_name, check_module_version
+from polkit.config.sections import SECTIONS, Config, Gates, Minimize, Module, Target
+from polkit.errors import SourceError, UsageError
+from polkit.model import IDENTIFIER
+
+DEFAULT_FILE = "polkit.toml"
+_LARGEST = 1 << 20
+
+
+def load_config(path: Optional[Path] = None) -> Config:
+    """The configuration in ``path``; without one, that of ``./polkit.toml`` when it exists, else all defaults.
+
+    Raises UsageError for what is no TOML, unknown or of the wrong kind, SourceError when the file can't be read.
+    """
+    if path is None:
+        path = Path(DEFAULT_FILE)
+        if not path.exists():
+            return Config()
+    tables = _parse(path)
+    _known(tables, SECTIONS, f"{path}: unknown section [{{}}]")
+    return Config(
+        module=_section(Module, tables, "module", path),
+        minimize=_section(Minimize, tables, "minimize", path),
+        targets=MappingProxyType(_targets(tables, path)),
+        gates=_section(Gates, tables, "gates", path),
+        path=str(path),
+    )
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_LARGEST + 1)
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror}") from error
+    if len(content) > _LARGEST:
+        raise UsageError(f"{path} is larger than 1 MiB: that is no configuration")
+    try:
+        return dict(toml.loads(content.decode("utf-8")))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path}: line {line}: not UTF-8") from error
+    except toml.TOMLDecodeError as error:
+        last = content.count(b"\n") + 1
+        reason = str(error).replace("(at end of document)", f"(at line {last}, the end)")
+        raise UsageError(f"{path}: not TOML: {reason}") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: nested too deeply") from error
+
+
+def _section(kind: Callable[..., Any], tables: Mapping[str, Any], name: str, path: Path) -> Any:
+    table = tables.get(name, {})
+    where = f"{path}: [{name}]"
+    if not isinstance(table, dict):
+        raise UsageError(f"{where} is a section, not a value", hint=f"write [{name}] on a line of its own")
+    return _filled(kind, table, where)
+
+
+def _targets(tables: Mapping[str, Any], path: Path) -> dict[str, Target]:
+    table = tables.get("targets", {})
+    if not isinstance(table, dict) or not all(isinstance(entry, dict) for entry in table.values()):
+        raise UsageError(f"{path}: [targets] holds sections only", hint="write [targets.NAME] for each target")
+    for name in table:
+        if not re.match(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z", name):
+            raise UsageError(f"{path}: {name[:80]!r} can't name a target", hint="use letters, digits and . _ -")
+    return {name: _filled(Target, table[name], f"{path}: [targets.{name}]") for name in sorted(table)}
+
+
+def _filled(kind: Callable[..., Any], table: Mapping[str, Any], where: str) -> Any:
+    """A section's dataclass from its table; every key known and every value of its key's kind."""
+    keys = {key.name: key for key in fields(kind)}  # type: ignore[arg-type]
+    _known(table, keys, f"{where} unknown key '{{}}'")
+    kinds = get_type_hints(kind)
+    return kind(**{name: _value(value, keys[name], kinds[name], f"{where} {name}") for name, value in table.items()})
+
+
+def _known(given: Iterable[str], known: Iterable[str], message: str) -> None:
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            advice = f"; did you mean '{near[0]}'?" if near else ""
+            raise UsageError(message.format(name[:80]) + advice, hint=f"known are: {', '.join(names)}")
+
+
+def _value(value: Any, key: Field[Any], kind: Any, where: str) -> Any:
+    wanted, taken = _KINDS[kind]
+    if not taken(value):
+        raise UsageError(
+            f"{where}: expected {wanted}, got {_shown(value)}", hint=_TEXT_LIST_HINT if kind == tuple[str, ...] else ""
+        )
+    choices, least = key.metadata["choices"], key.metadata["least"]
+    if choices and value not in choices:
+        raise UsageError(f"{where}: {value[:80]!r} is none of {', '.join(choices)}")
+    if least is not None and not value >= least:
+        raise UsageError(f"{where}: {value} is less than {least}")
+    check = _CHECKS.get(key.name)
+    if check is not None:
+        check(value, where)
+    return tuple(value) if isinstance(value, list) else value
+
+
+_TEXT_LIST_HINT = 'write ["one", "two"], each text on one line'
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_KINDS: Mapping[Any, tuple[str, Callable[[Any], bool]]] = {
+    str: ("text on one line", _is_text),
+    Optional[str]: ("text on one line", _is_text),
+    bool: ("true or false", lambda value: isinstance(value, bool)),
+    Optional[int]: ("a whole number", _is_whole),
+    Optional[float]: ("a number", lambda value: isinstance(value, float) or _is_whole(value)),
+    tuple[str, ...]: (
+        "a list of texts",
+        lambda value: isinstance(value, list) and all(_is_text(entry) for entry in value),
+    ),
+}
+"""What a field's type takes, in words and as a test."""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str) and not value.isprintable():
+        return "text with a line break or control character"
+    names = {bool: "true/false", str: "text", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
+    return names.get(type(value), "a date or time")
+
+
+def _check_types(value: list[str], where: str) -> None:
+    for name in value:
+        if not IDENTIFIER.match(name):
+            raise UsageError(f"{where}: {name[:80]!r} can't be a type")
+
+
+def _check_mounts(value: list[str], where: str) -> None:
+    for mount in value:
+        host, _, container = mount.partition(":")
+        if not (host.startswith("/") and container.startswith("/")):
+            raise UsageError(f"{where}: {mount[:80]!r} is not HOST:CTR", hint="two absolute paths with a colon between")
+
+
+_CHECKS: Mapping[str, Callable[[Any, str], object]] = {
+    "name": check_module_name,
+    "version": check_module_version,
+    "bases": _check_types,
+    "shared_domains": _check_types,
+    "forbid_rules_on": _check_types,
+    "mounts": _check_mounts,
+}
+"""What a key's value must be beyond its kind."""

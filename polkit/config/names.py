@@ -1,0 +1,32 @@
+"""What a module may be called, wherever the name comes from: polkit.toml or the command line."""
+
+from __future__ import annotations
+
+import re
+
+from polkit.errors import UsageError
+
+MODULE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
+MODULE_VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}\Z")
+
+
+def check_module_name(name: str, where: str = "module name") -> str:
+    """``name``, or UsageError. ``where`` is what the message calls it.
+
+    A part of what checkmodule and semodule take: file names and types are made of it, so it is kept to lower case.
+    """
+    if not MODULE_NAME.match(name):
+        raise UsageError(
+            f"{where}: {name[:80]!r} can't name a module",
+            hint="a name starts with a small letter and holds small letters, digits, _ and -, at most 64",
+        )
+    return name
+
+
+def check_module_version(version: str, where: str = "module version") -> str:
+    """``version``, or UsageError: checkmodule wants ``major[.minor[.patch]]`` in digits."""
+    if not MODULE_VERSION.match(version):
+        raise UsageError(
+            f"{where}: {version[:80]!r} is no module version", hint="write major.minor.patch in digits, like 1.0.0"
+        )
+    return version

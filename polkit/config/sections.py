@@ -1,0 +1,87 @@
+"""The sections of polkit.toml. Each field is a key; its ``meaning`` is what the documentation and the schema say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Optional
+
+RISK_LEVELS = ("none", "low", "medium", "high")
+"""The words of ``max_risk``, mildest first (the risks of a plan)."""
+
+
+def _key(meaning: str, default: Any = None, choices: tuple[str, ...] = (), least: Optional[float] = None) -> Any:
+    """A key of a section with its meaning and its limits."""
+    return field(default=default, metadata={"meaning": meaning, "choices": choices, "least": least})
+
+
+@dataclass(frozen=True)
+class Module:
+    """What the module is called and who stands behind it."""
+
+    name: Optional[str] = _key("Name of the module: small letters, digits, `_` and `-`, a letter first, at most 64.")
+    version: str = _key("Version of the module: `major.minor.patch` in digits.", default="1.0.0")
+    summary: str = _key("One line that says what the module confines.", default="")
+    vendor: str = _key("Who ships it.", default="")
+    license: str = _key("SPDX expression for the module's text.", default="")
+
+
+@dataclass(frozen=True)
+class Minimize:
+    """How denials become rules."""
+
+    bases: tuple[str, ...] = _key(
+        "Domains that a domain of the module's own may inherit from.", default=("container_t",)
+    )
+    shared_domains: tuple[str, ...] = _key(
+        "Domains that count as shared by unrelated workloads, besides those the policy tells.", default=()
+    )
+    accept: tuple[str, ...] = _key("Ids of risks to accept (as `--accept`).", default=())
+    booleans: Optional[str] = _key("File with the host's `getsebool -a`, relative to this file.")
+    mounts: tuple[str, ...] = _key("Paths mapped into the container, each `HOST:CTR` (as `--mount`).", default=())
+    include_dontaudited: bool = _key("Write rules for what a dontaudit rule silences, too.", default=False)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A policy the module is built for."""
+
+    policydb: Optional[int] = _key(
+        "Module format for `checkmodule -c`; 19, which RHEL 7 and later read, when absent.", least=4
+    )
+    policy: Optional[str] = _key("Binary policy, relative to this file.")
+    store: Optional[str] = _key("Root of a module store (`etc/selinux`, `var/lib/selinux`), relative to this file.")
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What a module must keep to; a breach ends with exit code 1."""
+
+    max_over_permission: Optional[float] = _key(
+        "Most accesses newly allowed that no evidence asks for; unlimited when absent.", least=0
+    )
+    max_risk: Optional[str] = _key("Worst risk a decision may have.", choices=RISK_LEVELS)
+    forbid_rules_on: tuple[str, ...] = _key("Types that no rule may be written on.", default=())
+
+
+@dataclass(frozen=True)
+class Config:
+    """All of polkit.toml; every section and key has a default. ``path`` is None where there was no file."""
+
+    module: Module = field(default_factory=Module)
+    minimize: Minimize = field(default_factory=Minimize)
+    targets: Mapping[str, Target] = field(default_factory=lambda: MappingProxyType({}))
+    gates: Gates = field(default_factory=Gates)
+    path: Optional[str] = None
+
+    def beside(self, path: str) -> Path:
+        """A path that this file names, as seen from the current directory."""
+        return Path(self.path or ".").parent / path
+
+
+SECTIONS: Mapping[str, type] = MappingProxyType(
+    {"module": Module, "minimize": Minimize, "targets": Target, "gates": Gates}
+)
+"""The sections by name; ``[targets.NAME]`` may stand once for each target."""
