@@ -19,12 +19,10 @@ from polkit.module import quote_path, tree_pattern
 from polkit.policy.interface import TargetPolicy
 
 WRITING = frozenset(
-    # fmt: off
-    {
-        "append", "add_name", "create", "link", "mounton", "quotaon", "relabelfrom", "relabelto", "remove_name",
-        "rename", "reparent", "rmdir", "setattr", "swapon", "unlink", "write",
-    }
-    # fmt: on
+    (
+        *("append", "add_name", "create", "link", "mounton", "quotaon", "relabelfrom", "relabelto", "remove_name"),
+        *("rename", "reparent", "rmdir", "setattr", "swapon", "unlink", "write"),
+    )
 )
 """Permissions of file classes that change the object; with one of them a directory's type is a read-write one."""
 

@@ -1,0 +1,100 @@
+"""The ``polkit`` command: finds the verb, and is the one place where errors become messages and exit codes.
+
+Verbs are imported when they are called, so that ``polkit --help`` loads no parser and no policy library.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from typing import Any, Optional
+
+import click
+
+from polkit import __version__
+from polkit.errors import PolkitError
+
+VERBS = {
+    "explain": "Say why each access was refused and what to change; writes nothing.",
+    "generate": "From a log to a least-privilege module: plan, .te, .fc and .pp.",
+}
+"""Every verb with its one line of help; ``polkit/cli/VERB.py`` holds its ``command``."""
+
+
+class Verbs(click.Group):
+    """A group that knows its verbs' names and imports only the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in alphabetical order."""
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
+        """The verb's click command, imported now; None for an unknown verb."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"polkit.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of verbs, without importing them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, VERBS[name]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="polkit")
+def polkit() -> None:
+    """From SELinux denials of container workloads to the smallest policy change.
+
+    Logs are files, directories, globs or - for standard input. `polkit VERB --help` explains each verb.
+    """
+
+
+def run(arguments: Optional[list[str]] = None) -> None:
+    """Run the command line and leave with the exit code of the design: 0, 1, 2, 3 or 4; 130 after Ctrl-C."""
+    sys.exit(_guarded(arguments))
+
+
+def _guarded(arguments: Optional[list[str]]) -> int:
+    try:
+        result: Any = polkit.main(args=arguments, prog_name="polkit", standalone_mode=False)
+        sys.stdout.flush()
+    except PolkitError as error:
+        _report(str(error), error.hint, error.exit_code, _wants_json(arguments))
+        return error.exit_code
+    except click.ClickException as error:
+        _report(error.format_message(), _usage_hint(error), error.exit_code, _wants_json(arguments))
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("polkit: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; Python must not complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _usage_hint(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"See: {context.command_path} --help" if context is not None else ""
+
+
+def _wants_json(arguments: Optional[list[str]]) -> bool:
+    """Whether ``--format json`` was asked for, also when the arguments were too wrong to be parsed."""
+    words = sys.argv[1:] if arguments is None else arguments
+    return "--format=json" in words or any(pair == ("--format", "json") for pair in zip(words, words[1:]))
+
+
+def _report(message: str, hint: str, exit_code: int, as_json: bool) -> None:
+    if as_json:
+        error = {"message": message, "hint": hint or None, "exit_code": exit_code}
+        print(json.dumps({"schema": "polkit.error/1", "error": error}, indent=2))
+        return
+    from polkit.cli.safe import safe
+
+    print(f"polkit: {safe(message)}", file=sys.stderr)
+    if hint:
+        print(f"        {safe(hint)}", file=sys.stderr)

@@ -1,0 +1,28 @@
+"""``polkit explain``: why each access was refused and what to change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from polkit.cli.options import plan_options
+
+
+@click.command("explain")
+@plan_options
+def command(format_: str, quiet: bool, verbose: bool, extend: bool, **asked: Any) -> int:
+    """Say why each access in LOG was refused, and what to change. Writes nothing.
+
+    \b
+    polkit explain /var/log/audit/audit.log
+    journalctl -k | polkit explain - --policy auto
+    """
+    from polkit.cli.reading import read_with_progress, request_from
+    from polkit.cli.show import show
+    from polkit.minimize.job import explain
+
+    request = request_from(asked)
+    outcome = read_with_progress(lambda stdin, progress: explain(request, stdin, progress), quiet)
+    show("explain", outcome, format_, verbose, quiet)
+    return outcome.exit_code

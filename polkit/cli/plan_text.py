@@ -1,0 +1,223 @@
+"""A plan as text: the header, the decisions grouped by what to do, rules last, then what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Optional
+
+from rich.console import Console
+from rich.text import Text
+
+from polkit.cli.safe import safe
+from polkit.minimize.job import Outcome, without_remedy
+from polkit.model import AvRule, Decision, Evidence, Plan, Remedy, Rule, XpermRule
+
+_TITLES = {
+    "boolean": "Booleans to turn on",
+    "relabel": "Labels to restore",
+    "fcontext": "Labels to define",
+    "equivalence": "Directories to declare equivalent",
+    "mount": "Mounts to change",
+    "port": "Ports to label",
+    "level": "Levels to match",
+    "domain": "Processes in the wrong domain",
+    "allow": "Rules to add",
+    "refuse": "Refused: too much to grant unasked",
+    "none": "Nothing to change in policy",
+}
+_SHOWN = 3
+_INDENT = 8
+
+
+def print_outcome(verb: str, outcome: Outcome, verbose: bool, quiet: bool) -> None:
+    """Print everything about an outcome on stdout; colours only on a terminal."""
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    plan = outcome.plan
+    _header(console, plan)
+    for kind, decisions in groupby(plan.decisions, key=lambda decision: decision.remedy.kind):
+        listed = tuple(decisions)
+        accesses = sum(decision.evidence.accesses for decision in listed)
+        console.print()
+        console.print(Text(f"{_TITLES[kind]}", "bold"), Text(f"({_count(accesses, 'access', 'accesses')})", "dim"))
+        for decision in listed:
+            _decision(console, decision, verbose)
+    _unparsed(console, plan)
+    if verb == "generate":
+        _written(console, outcome)
+    if not quiet:
+        _closing(console, outcome)
+
+
+def _header(console: Console, plan: Plan) -> None:
+    books = plan.input
+    rows = [("input", f"{', '.join(books.sources[:3]) or 'nothing'}{_more(books.sources, 3)}")]
+    rows.append(
+        (
+            "denials",
+            f"{_count(books.denials, 'denial')}, {books.distinct} distinct, "
+            f"{_count(books.accesses, 'access', 'accesses')}, {_count(len(plan.decisions), 'decision')}",
+        )
+    )
+    if plan.policy is not None:
+        levels = "MLS/MCS" if plan.policy.mls else "no levels"
+        rows.append(("policy", f"{plan.policy.path} (version {plan.policy.version}, {levels})"))
+    else:
+        rows.append(("policy", "none: types, rules, booleans and labels were not checked"))
+    rows.extend(("note", note) for note in (*books.notes, *plan.notes))
+    if books.filtered:
+        rows.append(("note", f"{_count(books.filtered, 'denial')} left out by --since, --until or --source"))
+    if books.granted:
+        rows.append(("note", f"{_count(books.granted, 'granted record')}, no denials"))
+    for word, value in rows:
+        _wrapped(console, f"{word:<8}", value, "bold")
+
+
+def _decision(console: Console, decision: Decision, verbose: bool) -> None:
+    access = f"{decision.source} -> {decision.target}:{decision.tclass}"
+    perms = " ".join(decision.perms)
+    commands = f" ({', '.join(_ranges(decision.xperms))})" if decision.xperms else ""
+    flags = [decision.cause, *(f"also {cause}" for cause in decision.also)]
+    if decision.risk != "none":
+        flags.append(f"risk {decision.risk}: {decision.risk_id}")
+    console.print()
+    _wrapped(console, f"  {decision.id:<6}", f"{access} {{ {perms} }}{commands}", "cyan")
+    _wrapped(console, " " * _INDENT, f"{'; '.join(flags)} | {_evidence(decision.evidence)}", "", "dim")
+    for remedy in (decision.remedy, *decision.also_remedies):
+        _remedy(console, remedy)
+    if verbose:
+        _wrapped(console, " " * _INDENT, f"why: {decision.why}")
+        for line in decision.asked:
+            _wrapped(console, " " * _INDENT, f"asked: {line}", "", "dim")
+
+
+def _remedy(console: Console, remedy: Remedy) -> None:
+    if remedy.kind != "allow":
+        _wrapped(console, " " * _INDENT, remedy.text)
+    for rule in remedy.rules:
+        _wrapped(console, " " * _INDENT, rule_line(rule), "", "green")
+    for context in remedy.contexts:
+        _wrapped(console, " " * _INDENT, f"{context.pattern} {context.kind or '(any)'} {context.type}", "", "green")
+    for command in remedy.commands:
+        # A command is to be copied: it is never wrapped.
+        console.print(Text(f"{'':<{_INDENT}}# {safe(command)}", "yellow"), soft_wrap=True)
+
+
+def rule_line(rule: Rule) -> str:
+    """A rule as it will stand in the ``.te``."""
+    if isinstance(rule, AvRule):
+        return f"{rule.kind} {rule.source} {rule.target}:{rule.tclass} {{ {' '.join(rule.perms)} }};"
+    if isinstance(rule, XpermRule):
+        numbers = " ".join(_ranges(f"0x{number:04x}" for number in rule.numbers))
+        return f"{rule.kind} {rule.source} {rule.target}:{rule.tclass} {rule.operation} {{ {numbers} }};"
+    words = {"RoleAllow": "allow {0} {1};", "RoleTypes": "role {0} types {1};", "TypeBounds": "typebounds {0} {1};"}
+    return words[type(rule).__name__].format(*vars(rule).values())
+
+
+def _ranges(numbers: Iterable[str]) -> Iterator[str]:
+    """``0x4600 0x4601 0x4602 0x46d6`` as ``0x4600-0x4602 0x46d6``."""
+    values = sorted(int(number, 16) for number in numbers)
+    for _, run in groupby(enumerate(values), key=lambda pair: pair[1] - pair[0]):
+        members = [value for _, value in run]
+        first, last = members[0], members[-1]
+        yield f"0x{first:04x}" if first == last else f"0x{first:04x}-0x{last:04x}"
+
+
+def _evidence(evidence: Evidence) -> str:
+    parts = [_count(evidence.records, "denial")]
+    if evidence.permissive:
+        parts.append("permissive" if evidence.permissive == evidence.records else f"{evidence.permissive} permissive")
+    for values in (evidence.comms, evidence.paths or evidence.names, tuple(str(port) for port in evidence.ports)):
+        if values:
+            parts.append(f"{', '.join(values[:_SHOWN])}{_more(values, _SHOWN)}")
+    return "; ".join(parts)
+
+
+def _unparsed(console: Console, plan: Plan) -> None:
+    if not plan.input.unparsed:
+        return
+    console.print()
+    console.print(Text("Not readable", "bold"), Text("(counted, never guessed)", "dim"))
+    for one in plan.input.unparsed[:20]:
+        _wrapped(console, " " * _INDENT, f"{one.source}:{one.line}: {one.reason}")
+        _wrapped(console, " " * _INDENT, one.text[:160], "", "dim")
+    if len(plan.input.unparsed) > 20:
+        _wrapped(console, " " * _INDENT, f"and {len(plan.input.unparsed) - 20} more (all in the JSON)")
+
+
+def _written(console: Console, outcome: Outcome) -> None:
+    module = outcome.plan.module
+    if module is not None:
+        console.print()
+        console.print(Text("Module", "bold"))
+        _wrapped(
+            console,
+            " " * _INDENT,
+            f"{module.name} {module.version}: {_count(module.rules, 'rule')}, over-permission "
+            f"{module.over_permission}, inherited {module.inherited}, structural {module.structural}, "
+            f"for {_count(module.blast_radius, 'domain')}",
+        )
+        for domain in module.widened:
+            _wrapped(
+                console,
+                " " * _INDENT,
+                f"warning: {domain} is a shared domain; every workload in it gets these rules",
+                "",
+                "yellow",
+            )
+    if outcome.directory is None:
+        return
+    console.print()
+    console.print(Text("Written", "bold"))
+    for name in outcome.written:
+        console.print(Text(f"{'':<{_INDENT}}{safe(str(outcome.directory / name))}"), soft_wrap=True)
+    package = _package(outcome)
+    if package is not None:
+        _wrapped(console, " " * _INDENT, "Install it before the labels and ports above are set:")
+        console.print(Text(f"{'':<{_INDENT}}# semodule -X 200 -i {safe(package)}", "yellow"), soft_wrap=True)
+
+
+def _package(outcome: Outcome) -> Optional[str]:
+    names = [name for name in outcome.written if name.endswith((".pp", ".cil"))]
+    return str(outcome.directory / names[0]) if names and outcome.directory is not None else None
+
+
+def _closing(console: Console, outcome: Outcome) -> None:
+    """One line that says whether anything is left to do by hand, and why the exit code is what it is."""
+    plan = outcome.plan
+    console.print()
+    if plan.input.denials == 0:
+        console.print(Text("0 denials: nothing to do."))
+        return
+    left = without_remedy(plan)
+    unparsed = len(plan.input.unparsed)
+    for breach in outcome.breaches:
+        _wrapped(console, "", f"gate: {breach}", "", "red")
+    if not left and not unparsed and not outcome.breaches:
+        console.print(Text("Every denial has a remedy.", "green"))
+        return
+    parts = [f"{_count(len(left), 'decision')} without a remedy ({_ids(left)})"] if left else []
+    parts += [f"{_count(unparsed, 'denial')} not readable"] if unparsed else []
+    parts += [f"{_count(len(outcome.breaches), 'gate')} broken"] if outcome.breaches else []
+    _wrapped(console, "", f"Left: {'; '.join(parts)}.", "", "red")
+
+
+def _ids(decisions: tuple[Decision, ...]) -> str:
+    return f"{', '.join(decision.id for decision in decisions[:8])}{_more(decisions, 8)}"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _more(values: tuple[object, ...], shown: int) -> str:
+    return f" and {len(values) - shown} more" if len(values) > shown else ""
+
+
+def _wrapped(console: Console, head: str, text: str, head_style: str = "", style: str = "") -> None:
+    """``head`` and then ``text``, wrapped so that further lines begin below the text."""
+    width = max(console.width - len(head), 20)
+    lines = Text(safe(text), style).wrap(console, width)
+    for index, line in enumerate(lines):
+        start = Text(head, head_style) if index == 0 else Text(" " * len(head))
+        console.print(start + line, soft_wrap=True)

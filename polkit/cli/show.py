@@ -1,0 +1,18 @@
+"""Printing an outcome: JSON for programs, text for people."""
+
+from __future__ import annotations
+
+import sys
+
+from polkit.minimize.job import Outcome
+from polkit.minimize.plan_json import plan_text
+
+
+def show(verb: str, outcome: Outcome, format_: str, verbose: bool, quiet: bool) -> None:
+    """Print the outcome of ``explain`` or ``generate`` on stdout, in the format that was asked for."""
+    if format_ == "json":
+        sys.stdout.write(plan_text(outcome.plan))
+        return
+    from polkit.cli.plan_text import print_outcome
+
+    print_outcome(verb, outcome, verbose, quiet)

@@ -1,0 +1,174 @@
+"""One run of the main job: from arguments to a plan (``explain``), and on to a module directory (``generate``)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Optional
+
+from polkit.audit import ReadOptions, host_journal, parse_when, read_logs, totals
+from polkit.config import Config, check_module_name, check_module_version, load_config
+from polkit.errors import UsageError
+from polkit.minimize.assembling import assemble, describe_module
+from polkit.minimize.gates import breaches
+from polkit.minimize.inspect import read_inspect
+from polkit.minimize.paths import PathMap, join_maps, parse_mount
+from polkit.minimize.plan_json import plan_text
+from polkit.minimize.planning import make_plan
+from polkit.minimize.question import Settings
+from polkit.minimize.writing import prepare_directory, publish
+from polkit.model import Decision, ModuleSource, Plan
+from polkit.module import compile_module
+from polkit.policy import TargetPolicy, load_policy, read_booleans
+
+DEFAULT_NAME = "polkit_local"
+HOST_LOG = "/var/log/audit/audit.log"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, as typed; empty means "as configured, or the default"."""
+
+    logs: tuple[str, ...] = ()
+    policy: str = "auto"
+    store: Optional[str] = None
+    config: Optional[Path] = None
+    since: Optional[str] = None
+    until: Optional[str] = None
+    sources: tuple[str, ...] = ()
+    inspect: tuple[Path, ...] = ()
+    mounts: tuple[str, ...] = ()
+    booleans: Optional[Path] = None
+    include_dontaudited: bool = False
+    accept: tuple[str, ...] = ()
+    name: Optional[str] = None
+    version: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A plan, where it was written, and what keeps it from being whole. ``written`` names files in ``directory``."""
+
+    plan: Plan
+    directory: Optional[Path] = None
+    written: tuple[str, ...] = ()
+    breaches: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0 when every denial has a remedy and no gate of polkit.toml is broken, else 1."""
+        return 1 if self.plan.input.unparsed or without_remedy(self.plan) or self.breaches else 0
+
+
+def without_remedy(plan: Plan) -> tuple[Decision, ...]:
+    """The decisions that leave a denial as it is: unknown names, and what is refused."""
+    return tuple(
+        decision
+        for decision in plan.decisions
+        if decision.cause.startswith("unknown-")
+        or any(remedy.kind == "refuse" for remedy in (decision.remedy, *decision.also_remedies))
+    )
+
+
+def explain(
+    request: Request, stdin: Optional[BinaryIO] = None, progress: Optional[Callable[[int], None]] = None
+) -> Outcome:
+    """Read the logs and diagnose every denial; writes nothing."""
+    plan, _ = _diagnose(request, load_config(request.config), stdin, progress)
+    return Outcome(plan)
+
+
+def generate(
+    request: Request,
+    directory: Optional[Path] = None,
+    force: bool = False,
+    stdin: Optional[BinaryIO] = None,
+    progress: Optional[Callable[[int], None]] = None,
+) -> Outcome:
+    """Read, diagnose and write the module directory: the module's source and package, and ``plan.json``.
+
+    Without denials nothing is written; without a rule or a label of the module's own, ``plan.json`` alone, and only
+    into a directory that was named. Raises UsageError for a directory that exists, unless ``force``.
+    """
+    config = load_config(request.config)
+    name = check_name(request, config)
+    version = request.version or config.module.version
+    check_module_version(version)
+    target = directory if directory is not None else Path(name)
+    prepare_directory(target, force)
+    plan, policy = _diagnose(request, config, stdin, progress)
+    if not plan.decisions:
+        return Outcome(plan)
+    source = assemble(plan, name, version)
+    if source is None and directory is None:
+        return Outcome(plan, breaches=breaches(plan, None, config.gates))
+    return _write(plan, source, policy, config, target)
+
+
+def check_name(request: Request, config: Config) -> str:
+    """The module's name: as asked, as configured, or the default. UsageError for one that checkmodule can't take."""
+    name = request.name or config.module.name or DEFAULT_NAME
+    check_module_name(name)
+    return name
+
+
+def _write(plan: Plan, source: Optional[ModuleSource], policy: TargetPolicy, config: Config, target: Path) -> Outcome:
+    """Compile into a scratch directory beside the target, then put all files in place."""
+    with publish(target) as scratch:
+        if source is not None:
+            formats = [one.policydb for one in config.targets.values() if one.policydb is not None]
+            compiled = compile_module(source, scratch.path, policydb=min(formats, default=None))
+            files = (*compiled.files, "plan.json")
+            plan = replace(plan, module=describe_module(source, plan, policy, files))
+            if compiled.cil_reason is not None:
+                plan = replace(plan, notes=(*plan.notes, f"The module goes out as CIL: {compiled.cil_reason}."))
+        (scratch.path / "plan.json").write_text(plan_text(plan), encoding="ascii")
+        written = scratch.put_in_place()
+    return Outcome(plan, target, written, breaches(plan, source, config.gates))
+
+
+def _diagnose(
+    request: Request, config: Config, stdin: Optional[BinaryIO], progress: Optional[Callable[[int], None]]
+) -> tuple[Plan, TargetPolicy]:
+    options = _read_options(request)
+    settings = _settings(request, config)
+    booleans = request.booleans or _beside(config, config.minimize.booleans)
+    state = read_booleans(booleans) if booleans is not None else {}
+    if request.logs or Path(HOST_LOG).exists():
+        ledger = read_logs(request.logs or (HOST_LOG,), options, stdin=stdin, progress=progress)
+    else:
+        with host_journal() as journal:
+            ledger = read_logs(("-",), options, stdin=journal, progress=progress)
+    policy = load_policy(request.policy, request.store).with_booleans(state)
+    return make_plan(totals(ledger), policy, settings), policy
+
+
+def _read_options(request: Request) -> ReadOptions:
+    now = int(time.time() * 1000)
+    since = parse_when(request.since, now) if request.since else None
+    until = parse_when(request.until, now) if request.until else None
+    if since is not None and until is not None and since > until:
+        raise UsageError(f"--since {request.since} is later than --until {request.until}")
+    return ReadOptions(since, until, frozenset(request.sources))
+
+
+def _settings(request: Request, config: Config) -> Settings:
+    name = check_name(request, config)
+    mounts = [parse_mount(text) for text in (*config.minimize.mounts, *request.mounts)]
+    maps = [read_inspect(path) for path in request.inspect]
+    return Settings(
+        module=name.replace("-", "_"),
+        paths=join_maps((PathMap(tuple(mounts)), *maps)),
+        include_dontaudited=request.include_dontaudited or config.minimize.include_dontaudited,
+        accepted=frozenset((*config.minimize.accept, *request.accept)),
+        shared_domains=frozenset(config.minimize.shared_domains),
+    )
+
+
+def _beside(config: Config, path: Optional[str]) -> Optional[Path]:
+    """A path of polkit.toml, which is relative to that file."""
+    if path is None or config.path is None:
+        return None
+    return Path(config.path).parent / path

@@ -1,0 +1,66 @@
+"""Putting a module directory in place: everything is made beside it first, so a reader never sees half of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from polkit.errors import SourceError, UsageError
+
+
+@dataclass
+class Scratch:
+    """A directory under construction: ``path`` is where to write, ``target`` where it goes."""
+
+    path: Path
+    target: Path
+
+    def put_in_place(self) -> tuple[str, ...]:
+        """Rename the whole directory where the target is new, else each file; returns the files' names, sorted."""
+        names = tuple(sorted(entry.name for entry in self.path.iterdir()))
+        try:
+            if self.target.is_dir():
+                for name in names:
+                    (self.path / name).replace(self.target / name)
+            else:
+                self.path.chmod(0o777 & ~_umask())
+                self.path.rename(self.target)
+        except OSError as error:
+            raise SourceError(f"{self.target}: {error.strerror}") from error
+        return names
+
+
+def prepare_directory(target: Path, force: bool) -> None:
+    """Refuse what exists unless ``force``, before any work is done. UsageError says what to do instead."""
+    if target.is_dir():
+        if not force and any(target.iterdir()):
+            raise UsageError(f"{target} exists", "Name another directory with -o, or overwrite it with --force")
+    elif target.exists() or target.is_symlink():
+        raise UsageError(f"{target} exists and is no directory", "Name another directory with -o")
+
+
+@contextmanager
+def publish(target: Path) -> Iterator[Scratch]:
+    """A Scratch beside ``target``, removed at the end whatever happens."""
+    parent = target.absolute().parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        path = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent))
+    except OSError as error:
+        raise SourceError(f"{parent}: {error.strerror}", "Name a directory that you may write with -o") from error
+    try:
+        yield Scratch(path, target)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
