@@ -52,16 +52,17 @@ os_family() {
       fedora | rhel | centos) echo fedora && return ;;
     esac
   done
-  refuse "$NEEDS_TOOL" "this system is none we know how to set up: $(os_release PRETTY_NAME)" \
+  id=$(os_release PRETTY_NAME)
+  refuse "$NEEDS_TOOL" "this system is none we know how to set up: ${id:-it has no os-release}" \
     "Use Debian, Ubuntu, Fedora or RHEL (a container of one will do): SELinux' Python bindings come with the distribution."
 }
 
-# as_root COMMAND...: by sudo where we are not root; sudo asks for a password only where somebody can type one.
+can_be_root() { [ "$EUID" -eq 0 ] || command -v sudo >/dev/null; }
+
+# as_root COMMAND...: by sudo where we are not root; it asks for a password only where somebody can type one.
 as_root() {
   if [ "$EUID" -eq 0 ]; then
     "$@"
-  elif ! command -v sudo >/dev/null; then
-    refuse "$NEEDS_TOOL" "this needs root, and there is no sudo here" "Run as root: $*"
   elif { : </dev/tty; } 2>/dev/null; then
     sudo -- "$@"
   else
