@@ -1,1 +1,44 @@
-"""."""
+"""The target policy: what it allows, why it refuses, what would change that. The only room that knows setools and
+libselinux; both are imported when first needed, so that importing this room costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from polkit.policy.booleans import read_booleans
+from polkit.policy.interface import Access, BooleanSet, FailedConstraint, PortLabel, TargetPolicy, Verdict
+from polkit.policy.locate import PolicyFiles, locate
+from polkit.policy.nopolicy import NoPolicy
+from polkit.policy.oracle import Oracle, OracleAnswer
+from polkit.policy.risk import Risk, assess, risk_ids
+from polkit.policy.target import load
+
+
+def load_policy(policy: str = "auto", store: Optional[str] = None) -> TargetPolicy:
+    """The target policy that ``--policy`` and ``--store`` name.
+
+    ``policy``: a binary policy, a directory that holds ``etc/selinux``, ``auto`` (the running kernel's, else the
+    newest of the configured type) or ``none``. ``store``: the module store, where it isn't implied by the policy's
+    place. Raises SourceError for what can't be read, MissingDependency without setools or, for ``auto``, a policy.
+    """
+    return NoPolicy() if policy == "none" else load(locate(policy, store))
+
+
+__all__ = [
+    "Access",
+    "BooleanSet",
+    "FailedConstraint",
+    "Oracle",
+    "OracleAnswer",
+    "PolicyFiles",
+    "PortLabel",
+    "Risk",
+    "TargetPolicy",
+    "Verdict",
+    "assess",
+    "load_policy",
+    "locate",
+    "read_booleans",
+    "risk_ids",
+]

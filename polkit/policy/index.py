@@ -1,0 +1,195 @@
+"""The access vector rules of a policy, unexpanded, so that a look-up takes microseconds and the index megabytes.
+
+One pass over the rules files each under class, source and target as written (type or attribute). A look-up joins what
+stands under (type and its attributes) x (type and its attributes). A binary policy holds no ``self``: the compilers
+have written such rules out as one rule a type, from the type to itself, and so they are found like any other.
+Source: kernel ``ss/services.c`` ``context_struct_compute_av``, which walks the access vector table in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Optional
+
+from polkit.policy.protocols import SetoolsConditional, SetoolsModule, SetoolsPolicy, SetoolsRule
+
+
+class Condition(NamedTuple):
+    """The expression of an ``if`` block in postfix: names of booleans, and ``! && || ^ == !=``."""
+
+    postfix: tuple[str, ...]
+    booleans: tuple[str, ...]
+
+    def holds(self, state: Mapping[str, bool]) -> bool:
+        """Its value for a state of the booleans."""
+        stack: list[bool] = []
+        for item in self.postfix:
+            if item == "!":
+                stack.append(not stack.pop())
+            elif item in _OPERATORS:
+                right, left = stack.pop(), stack.pop()
+                stack.append(_OPERATORS[item](left, right))
+            else:
+                stack.append(state[item])
+        return stack.pop()
+
+
+_OPERATORS = {
+    "&&": lambda left, right: left and right,
+    "||": lambda left, right: left or right,
+    "^": lambda left, right: left != right,
+    "!=": lambda left, right: left != right,
+    "==": lambda left, right: left == right,
+}
+
+
+class ConditionalRule(NamedTuple):
+    """A rule of an ``if`` block: in force when condition number ``condition`` has the value ``block``."""
+
+    source: str
+    target: str
+    tclass: str
+    mask: int
+    condition: int
+    block: bool
+
+
+class XpermRule(NamedTuple):
+    """An allowxperm, dontauditxperm or auditallowxperm rule; ``condition`` is None for one outside ``if`` blocks."""
+
+    kind: str
+    operation: str
+    numbers: frozenset[int]
+    condition: Optional[int]
+    block: bool
+
+
+Table = dict[str, dict[str, dict[str, int]]]
+"""class -> source -> target -> mask of permissions."""
+ConditionalTable = dict[str, dict[str, dict[str, list[ConditionalRule]]]]
+XpermTable = dict[str, dict[str, dict[str, list[XpermRule]]]]
+
+
+@dataclass(frozen=True)
+class RuleIndex:
+    """All access vector rules. Permissions are bits of a mask; each class has its own numbering."""
+
+    bits: Mapping[str, Mapping[str, int]]
+    """class -> permission -> its bit."""
+    conditions: tuple[Condition, ...]
+    allow: Table = field(default_factory=dict)
+    dontaudit: Table = field(default_factory=dict)
+    allow_if: ConditionalTable = field(default_factory=dict)
+    dontaudit_if: ConditionalTable = field(default_factory=dict)
+    xperms: XpermTable = field(default_factory=dict)
+
+    def mask(self, tclass: str, perms: Iterable[str]) -> int:
+        """The mask of some permissions of a class."""
+        bits = self.bits[tclass]
+        joined = 0
+        for perm in perms:
+            joined |= bits[perm]
+        return joined
+
+    def perms(self, tclass: str, mask: int) -> frozenset[str]:
+        """The permissions of a mask."""
+        return frozenset(perm for perm, bit in self.bits.get(tclass, {}).items() if mask & bit)
+
+    def truths(self, state: Mapping[str, bool]) -> tuple[bool, ...]:
+        """The value of every condition for a state of the booleans."""
+        return tuple(condition.holds(state) for condition in self.conditions)
+
+
+def gather(table: Table, tclass: str, sources: Iterable[str], targets: Iterable[str]) -> int:
+    """The joined mask of all rules from any of ``sources`` to any of ``targets``."""
+    by_source = table.get(tclass)
+    mask = 0
+    if by_source:
+        for source in sources:
+            by_target = by_source.get(source)
+            if by_target:
+                for target in targets:
+                    mask |= by_target.get(target, 0)
+    return mask
+
+
+def gather_if(
+    table: ConditionalTable, tclass: str, sources: Iterable[str], targets: Iterable[str]
+) -> Iterator[ConditionalRule]:
+    """The conditional rules from any of ``sources`` to any of ``targets``, in force or not."""
+    by_source = table.get(tclass)
+    if by_source:
+        for source in sources:
+            by_target = by_source.get(source)
+            if by_target:
+                for target in targets:
+                    yield from by_target.get(target, ())
+
+
+def gather_xperms(
+    table: XpermTable, tclass: str, sources: Iterable[str], targets: Iterable[str]
+) -> Iterator[XpermRule]:
+    """The extended permission rules from any of ``sources`` to any of ``targets``, in force or not."""
+    by_source = table.get(tclass)
+    if by_source:
+        for source in sources:
+            by_target = by_source.get(source)
+            if by_target:
+                for target in targets:
+                    yield from by_target.get(target, ())
+
+
+def build_index(setools: SetoolsModule, policy: SetoolsPolicy, permissions: Mapping[str, frozenset[str]]) -> RuleIndex:
+    """Read all access vector rules of a policy: about a second for the 130,000 of a distribution."""
+    bits = {tclass: {perm: 1 << n for n, perm in enumerate(sorted(perms))} for tclass, perms in permissions.items()}
+    conditionals = list(policy.conditionals())
+    index = RuleIndex(bits, tuple(_condition(conditional) for conditional in conditionals))
+    not_conditional = setools.exception.RuleNotConditional
+    for rule in policy.terules():
+        kind = rule.ruletype.name
+        if kind in _FILED:
+            try:
+                _ = rule.conditional
+            except not_conditional:
+                _file(index, rule, kind)
+    for number, conditional in enumerate(conditionals):
+        for block, rules in ((True, conditional.true_rules()), (False, conditional.false_rules())):
+            for rule in rules:
+                _file_conditional(index, rule, number, block)
+    return index
+
+
+_FILED = frozenset(("allow", "dontaudit", "allowxperm", "dontauditxperm", "auditallowxperm"))
+
+
+def _condition(conditional: SetoolsConditional) -> Condition:
+    postfix = tuple(str(item) for item in conditional.expression())
+    return Condition(postfix, tuple(sorted({item for item in postfix if item not in _OPERATORS and item != "!"})))
+
+
+def _file(index: RuleIndex, rule: SetoolsRule, kind: str) -> None:
+    """File a rule outside ``if`` blocks."""
+    source, target, tclass = rule.source.name, rule.target.name, rule.tclass.name
+    if kind not in ("allow", "dontaudit"):
+        found = XpermRule(kind, rule.xperm_type, frozenset(rule.perms), None, True)
+        index.xperms.setdefault(tclass, {}).setdefault(source, {}).setdefault(target, []).append(found)
+        return
+    table = index.allow if kind == "allow" else index.dontaudit
+    by_target = table.setdefault(tclass, {}).setdefault(source, {})
+    by_target[target] = by_target.get(target, 0) | index.mask(tclass, rule.perms)
+
+
+def _file_conditional(index: RuleIndex, rule: SetoolsRule, number: int, block: bool) -> None:
+    """File a rule of ``if`` block ``number``."""
+    kind = rule.ruletype.name
+    if kind not in _FILED:
+        return
+    source, target, tclass = rule.source.name, rule.target.name, rule.tclass.name
+    if kind not in ("allow", "dontaudit"):
+        xperms = XpermRule(kind, rule.xperm_type, frozenset(rule.perms), number, block)
+        index.xperms.setdefault(tclass, {}).setdefault(source, {}).setdefault(target, []).append(xperms)
+        return
+    found = ConditionalRule(source, target, tclass, index.mask(tclass, rule.perms), number, block)
+    table = index.allow_if if kind == "allow" else index.dontaudit_if
+    table.setdefault(tclass, {}).setdefault(source, {}).setdefault(target, []).append(found)

@@ -1,0 +1,225 @@
+"""The neverallow rules of a policy, from its module store: a binary policy has lost them.
+
+Only what the rules name is read. Of an attribute that the binary still has, the binary's members count (optional
+blocks are resolved there); one that it has lost (generated ones, exemptions nobody uses) is put together from all
+enabled modules, leaving out what stands in an optional block whose requirements the policy doesn't meet.
+Not read: neverallowx (ioctl commands), and names inside CIL blocks, which no distribution uses for neverallows.
+Source: the CIL reference guide, "Access Vector Rules", "Expressions".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Optional
+
+from polkit.errors import SourceError
+from polkit.policy.facts import Facts
+from polkit.policy.store import Expression, parse_at, read_modules
+
+_NEVERALLOW = re.compile(rb"\(\s*neverallow\s")
+_MEMBERS = re.compile(rb"\(\s*typeattributeset\s+(?!cil_gen_require\b)([^\s()]+)\s")
+_OPTIONAL = re.compile(rb"\(\s*optional\s")
+_SELF = {"self": "self", "notself": "notself", "other": "other"}
+
+
+@dataclass(frozen=True)
+class Neverallow:
+    """One rule for one class. ``sources`` and ``targets`` are types; ``special`` is self, notself, other or empty."""
+
+    text: str
+    sources: frozenset[str]
+    targets: frozenset[str]
+    special: str
+    perms: frozenset[str]
+
+    def forbids(self, source: str, target: str, perm: str) -> bool:
+        """An allow rule for this access would break the rule."""
+        if perm not in self.perms or source not in self.sources:
+            return False
+        if self.special == "self":
+            return source == target
+        if self.special in ("notself", "other"):
+            return source != target and (self.special == "notself" or target in self.sources)
+        return target in self.targets
+
+
+class Neverallows:
+    """All neverallow rules of a store; read at the first question."""
+
+    def __init__(self, store: Path, facts: Facts) -> None:
+        self._store = store
+        self._facts = facts
+        self._rules: Optional[Mapping[str, list[Neverallow]]] = None
+
+    def find(self, source: str, target: str, tclass: str, perm: str) -> Optional[str]:
+        """The text of a rule that ``allow source target:tclass perm`` would break. Names are canonical."""
+        if self._rules is None:
+            self._rules = _read(self._store, self._facts)
+        for rule in self._rules.get(tclass, ()):
+            if rule.forbids(source, target, perm):
+                return rule.text
+        return None
+
+
+def _read(store: Path, facts: Facts) -> Mapping[str, list[Neverallow]]:
+    """All rules of the store, by class."""
+    modules = list(read_modules(store))
+    statements = [parse_at(data, found.start())[0] for data in modules for found in _NEVERALLOW.finditer(data)]
+    sets = _TypeSets(modules, facts)
+    rules: dict[str, list[Neverallow]] = {}
+    for statement in statements:
+        if len(statement) == 4 and isinstance(statement, tuple):
+            for tclass, rule in _rules_of(statement, sets, facts):
+                rules.setdefault(tclass, []).append(rule)
+    return rules
+
+
+def _rules_of(statement: tuple[Expression, ...], sets: _TypeSets, facts: Facts) -> list[tuple[str, Neverallow]]:
+    """A statement's rules: one, or one a class where it names a set of permissions of a class map."""
+    _, source, target, classperms = statement
+    if not (isinstance(source, str) and isinstance(target, str)):
+        return []
+    special = _SELF.get(target, "")
+    found = []
+    for tclass, perms in _classperms(classperms, facts):
+        text = f"neverallow {sets.text(source)} {sets.text(target)}:{tclass} {{ {' '.join(sorted(perms))} }};"
+        targets = frozenset[str]() if special else sets.of(target)
+        found.append((tclass, Neverallow(text, sets.of(source), targets, special, perms)))
+    return found
+
+
+def _classperms(expression: Expression, facts: Facts) -> list[tuple[str, frozenset[str]]]:
+    """``(class (perms))``; a class map or a named permission set is not resolved and gives nothing."""
+    if isinstance(expression, str) or len(expression) != 2 or not isinstance(expression[0], str):
+        return []
+    tclass, perms = expression
+    known = facts.permissions.get(str(tclass))
+    return [] if known is None else [(str(tclass), _permissions(perms, known))]
+
+
+def _permissions(expression: Expression, known: frozenset[str]) -> frozenset[str]:
+    if isinstance(expression, str):
+        return known if expression == "all" else known & {expression}
+    if expression and expression[0] in _OPERATORS:
+        return _operate(str(expression[0]), [_permissions(item, known) for item in expression[1:]], known)
+    return frozenset[str]().union(*(_permissions(item, known) for item in expression))
+
+
+_OPERATORS = ("and", "or", "xor", "not", "all")
+_JOINS: Mapping[str, Callable[[frozenset[str], frozenset[str]], frozenset[str]]] = {
+    "and": lambda left, right: left & right,
+    "or": lambda left, right: left | right,
+    "xor": lambda left, right: left ^ right,
+}
+
+
+def _operate(operator: str, operands: list[frozenset[str]], everything: frozenset[str]) -> frozenset[str]:
+    """A CIL set operator. Raises SourceError when it lacks operands."""
+    if operator == "all":
+        return everything
+    if not operands:
+        raise SourceError(f"a module's CIL has `{operator}` without operands")
+    if operator == "not":
+        return everything - operands[0]
+    return reduce(_JOINS[operator], operands)
+
+
+class _TypeSets:
+    """The types behind the names that neverallow rules use."""
+
+    def __init__(self, modules: Iterable[bytes], facts: Facts) -> None:
+        self._facts = facts
+        self._everything = frozenset(facts.attributes)
+        self._places: dict[str, list[tuple[bytes, int]]] = {}
+        for data in modules:
+            for found in _MEMBERS.finditer(data):
+                self._places.setdefault(found[1].decode("ascii", "replace"), []).append((data, found.start()))
+        self._known: dict[str, frozenset[str]] = {}
+
+    def of(self, name: str) -> frozenset[str]:
+        """The types of an attribute or the type itself; none for a name the policy doesn't have."""
+        if name not in self._known:
+            self._known[name] = frozenset()  # what an attribute that names itself adds to itself
+            self._known[name] = self._resolve(name)
+        return self._known[name]
+
+    def text(self, name: str) -> str:
+        """The name, or for a generated one its expression as in a policy's source."""
+        expressions = self._expressions(name) if "_typeattr_" in name else []
+        return self._write(expressions[0]) if len(expressions) == 1 else name
+
+    def _resolve(self, name: str) -> frozenset[str]:
+        if name in self._facts.types:
+            return self._facts.types[name]
+        real = self._facts.canonical(name)
+        if real in self._everything:
+            return frozenset((real,))
+        return frozenset[str]().union(*(self._members(expression) for expression in self._expressions(name)))
+
+    def _members(self, expression: Expression) -> frozenset[str]:
+        if isinstance(expression, str):
+            return self._everything if expression == "all" else self.of(expression)
+        if expression and expression[0] in _OPERATORS:
+            return _operate(str(expression[0]), [self._members(item) for item in expression[1:]], self._everything)
+        return frozenset[str]().union(*(self._members(item) for item in expression))
+
+    def _expressions(self, name: str) -> list[Expression]:
+        """What the enabled ``(typeattributeset name ...)`` statements say."""
+        found = []
+        for data, start in self._places.get(name, ()):
+            statement, _ = parse_at(data, start)
+            if len(statement) == 3 and self._in_force(data, start):
+                found.append(statement[2])
+        return found
+
+    def _in_force(self, data: bytes, position: int) -> bool:
+        """Every optional block around the statement has its requirements met."""
+        for found in _OPTIONAL.finditer(data, 0, position):
+            block, end = parse_at(data, found.start())
+            if end > position and not all(self._exists(name) for name in _required(block)):
+                return False
+        return True
+
+    def _exists(self, name: str) -> bool:
+        facts = self._facts
+        return facts.canonical(name) in facts.attributes or name in facts.types or name in self._places
+
+    def _write(self, expression: Expression) -> str:
+        """``(and (domain) (not (a b)))`` as ``{ domain -a -b }``; what has no such form stays as it is in CIL."""
+        if isinstance(expression, str):
+            return self.text(expression)
+        if expression and expression[0] == "all":
+            return "*"
+        if expression and expression[0] == "not":
+            return "~{ " + " ".join(self._words(expression[1])) + " }"
+        if len(expression) == 3 and expression[0] == "and" and expression[2][0] == "not":
+            without = (f"-{word}" for word in self._words(expression[2][1]))
+            return "{ " + " ".join((*self._words(expression[1]), *without)) + " }"
+        words = self._words(expression)
+        return words[0] if len(words) == 1 else "{ " + " ".join(words) + " }"
+
+    def _words(self, expression: Expression) -> list[str]:
+        if isinstance(expression, str):
+            return [self.text(expression)]
+        if expression and expression[0] in _OPERATORS:
+            return [self._write(expression)]
+        return [word for item in expression for word in self._words(item)]
+
+
+def _required(block: Expression) -> list[str]:
+    """The types that a block's ``(typeattributeset cil_gen_require ...)`` statements name."""
+    names: list[str] = []
+    for statement in block if isinstance(block, tuple) else ():
+        if isinstance(statement, tuple) and statement[:2] == ("typeattributeset", "cil_gen_require"):
+            required = statement[2:]
+            names.extend(
+                name
+                for item in required
+                for name in ([item] if isinstance(item, str) else item)
+                if isinstance(name, str)
+            )
+    return names

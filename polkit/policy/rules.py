@@ -1,0 +1,107 @@
+"""The rules in force for one state of the booleans: type enforcement, extended permissions, what booleans would add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Optional
+
+from polkit.model import Xperm
+from polkit.policy.facts import Facts
+from polkit.policy.index import (
+    Condition,
+    ConditionalTable,
+    RuleIndex,
+    Table,
+    XpermRule,
+    gather,
+    gather_if,
+    gather_xperms,
+)
+from polkit.policy.interface import BooleanSet
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A policy's rules with ``truths``, the value of each condition. Types are canonical names throughout."""
+
+    facts: Facts
+    index: RuleIndex
+    state: Mapping[str, bool]
+    truths: tuple[bool, ...]
+
+    def with_state(self, changes: Mapping[str, bool]) -> Rules:
+        """The same rules with some booleans changed; names the policy doesn't have are passed over. The index is
+        shared, so this costs less than a millisecond.
+        """
+        state = dict(self.state)
+        state.update({name: value for name, value in changes.items() if name in state})
+        return Rules(self.facts, self.index, state, self.index.truths(state))
+
+    def bit(self, tclass: str, perm: str) -> int:
+        """The bit of a permission; 0 for one the class doesn't have."""
+        return self.index.bits.get(tclass, {}).get(perm, 0)
+
+    def allowed(self, source: str, target: str, tclass: str) -> int:
+        """The mask of permissions that enabled allow rules give."""
+        return self._mask(self.index.allow, self.index.allow_if, source, target, tclass)
+
+    def dontaudited(self, source: str, target: str, tclass: str) -> int:
+        """The mask of permissions that enabled dontaudit rules silence."""
+        return self._mask(self.index.dontaudit, self.index.dontaudit_if, source, target, tclass)
+
+    def xperm_rules(self, source: str, target: str, tclass: str, operation: str) -> list[XpermRule]:
+        """The enabled rules on extended permissions of one operation (``ioctl``, ``nlmsg``)."""
+        found = gather_xperms(self.index.xperms, tclass, self._sides(source), self._sides(target))
+        return [rule for rule in found if rule.operation == operation and self._enabled(rule.condition, rule.block)]
+
+    def xperm_refused(self, source: str, target: str, tclass: str, xperm: Xperm) -> bool:
+        """Rules on extended permissions exist for these, and no allowxperm among them lists this one.
+
+        That an auditallowxperm or dontauditxperm rule alone closes the list, too, is the kernel's doing
+        (``services_compute_xperms_drivers`` is called for all three kinds; ``avc_has_extended_perms`` then refuses).
+        """
+        rules = self.xperm_rules(source, target, tclass, xperm.kind)
+        return bool(rules) and not any(rule.kind == "allowxperm" and xperm.number in rule.numbers for rule in rules)
+
+    def xperm_dontaudited(self, source: str, target: str, tclass: str, xperm: Xperm) -> bool:
+        """A dontauditxperm rule lists this extended permission."""
+        rules = self.xperm_rules(source, target, tclass, xperm.kind)
+        return any(rule.kind == "dontauditxperm" and xperm.number in rule.numbers for rule in rules)
+
+    def booleans_for(self, source: str, target: str, tclass: str, bit: int) -> tuple[BooleanSet, ...]:
+        """All sets of one boolean, else of two, that put a rule with this permission into force.
+
+        Meant for a permission that no enabled rule gives: then it is enough to look at each disabled rule alone.
+        """
+        rules = gather_if(self.index.allow_if, tclass, self._sides(source), self._sides(target))
+        wanted = {(rule.condition, rule.block) for rule in rules if rule.mask & bit}
+        for size in (1, 2):
+            found = {settings for number, block in wanted for settings in self._settings(number, block, size)}
+            if found:
+                return tuple(BooleanSet(settings) for settings in sorted(found))
+        return ()
+
+    def _settings(self, number: int, block: bool, size: int) -> Iterator[tuple[tuple[str, bool], ...]]:
+        """The sets of ``size`` booleans that, turned, give condition ``number`` the value ``block``."""
+        condition: Condition = self.index.conditions[number]
+        for names in combinations(condition.booleans, size):
+            turned = {name: not self.state[name] for name in names}
+            if condition.holds({**{name: self.state[name] for name in condition.booleans}, **turned}) == block:
+                yield tuple(sorted(turned.items()))
+
+    def _mask(self, table: Table, conditional: ConditionalTable, source: str, target: str, tclass: str) -> int:
+        sources, targets = self._sides(source), self._sides(target)
+        mask = gather(table, tclass, sources, targets)
+        for rule in gather_if(conditional, tclass, sources, targets):
+            if self.truths[rule.condition] == rule.block:
+                mask |= rule.mask
+        return mask
+
+    def _enabled(self, condition: Optional[int], block: bool) -> bool:
+        return condition is None or self.truths[condition] == block
+
+    def _sides(self, type_: str) -> frozenset[str]:
+        """What rules may call a type: its name and its attributes."""
+        return self.facts.sides.get(type_) or frozenset((type_,))

@@ -1,0 +1,87 @@
+"""The module store: the CIL of every enabled module, as ``semodule`` would take it.
+
+Layout of libsemanage: ``active/modules/PRIORITY/NAME/cil`` (bzip2 or plain), ``active/modules/disabled/NAME``. Of one
+name only the highest priority counts.
+"""
+
+from __future__ import annotations
+
+import bz2
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Union
+
+from polkit.errors import SourceError
+
+_COMMENT = re.compile(rb";[^\n]*")
+_TOKEN = re.compile(rb'\s*(?:([()])|("[^"]*")|([^\s()"]+))')
+_LARGEST = 256 * 1024 * 1024
+"""A module that unpacks to more is refused; a distribution's whole policy is some 25 MB of CIL."""
+
+Expression = Union[str, tuple["Expression", ...]]
+"""A CIL statement or part of one: a word, or a list."""
+
+
+def enabled_modules(store: Path) -> dict[str, Path]:
+    """From the name of each enabled module to its directory. Raises SourceError when the store can't be listed."""
+    modules = store / "active/modules"
+    try:
+        disabled = (
+            {path.name for path in (modules / "disabled").iterdir()} if (modules / "disabled").is_dir() else set()
+        )
+        priorities = sorted(
+            (path for path in modules.iterdir() if path.name.isdigit()), key=lambda path: int(path.name)
+        )
+        found = {path.name: path for priority in priorities for path in sorted(priority.iterdir()) if path.is_dir()}
+    except OSError as error:
+        raise SourceError(
+            f"{modules}: {error.strerror or error}", hint="a module store is usually readable by root only"
+        ) from error
+    return {name: path for name, path in sorted(found.items()) if name not in disabled}
+
+
+def read_modules(store: Path) -> Iterator[bytes]:
+    """The CIL of each enabled module, without comments. Raises SourceError for one that can't be read.
+
+    A module that is still a ``.pp`` (``hll`` without ``cil``: ``ignore-module-cache``) has no CIL and is passed over.
+    """
+    for directory in enabled_modules(store).values():
+        path = directory / "cil"
+        if path.exists():
+            yield _read_cil(path)
+
+
+def _read_cil(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+        if data.startswith(b"BZh"):
+            unpacker = bz2.BZ2Decompressor()
+            data = unpacker.decompress(data, _LARGEST)
+            if not unpacker.eof:
+                raise SourceError(f"{path}: damaged, or larger than {_LARGEST >> 20} MiB")
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror or 'damaged'}") from error
+    return _COMMENT.sub(b"", data) if b";" in data else data
+
+
+def parse_at(data: bytes, start: int) -> tuple[Expression, int]:
+    """The expression that begins at ``start`` and where it ends. Raises SourceError when it doesn't end."""
+    stack: list[list[Expression]] = []
+    position = start
+    while found := _TOKEN.match(data, position):
+        position = found.end()
+        paren = found[1]
+        if paren == b"(":
+            stack.append([])
+            continue
+        if paren == b")":
+            if not stack:
+                break
+            item: Expression = tuple(stack.pop())
+        else:
+            item = (found[2] or found[3]).decode("ascii", "replace")
+        if not stack:
+            return item, position
+        stack[-1].append(item)
+    raise SourceError("a module's CIL ends in the middle of a statement")

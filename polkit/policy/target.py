@@ -1,0 +1,197 @@
+"""A policy loaded from a binary file, with what lies beside it: the answers behind the TargetPolicy interface."""
+
+# ruff: noqa: D102 (the interface documents the methods)
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Optional
+
+from polkit.errors import SourceError
+from polkit.model import Context, Grants, PolicyInfo, Port
+from polkit.policy import domains, grants
+from polkit.policy.decide import decide
+from polkit.policy.facts import read_facts
+from polkit.policy.index import build_index
+from polkit.policy.interface import Access, PortLabel, TargetPolicy, Verdict
+from polkit.policy.labels import FileLabels, read_customizable
+from polkit.policy.locate import PolicyFiles, policy_version
+from polkit.policy.names import NameIndex
+from polkit.policy.neverallow import Neverallows
+from polkit.policy.protocols import SetoolsModule, SetoolsPolicy, import_setools
+from polkit.policy.risk import sensitive_types
+from polkit.policy.rules import Rules
+
+
+@dataclass(frozen=True)
+class LoadedPolicy:
+    """See TargetPolicy for what each question means."""
+
+    files: PolicyFiles
+    _info: PolicyInfo
+    _rules: Rules
+    _labels: Optional[FileLabels]
+    _customizable: frozenset[str]
+    _neverallows: Optional[Neverallows]
+    _names: dict[tuple[str, str], NameIndex]
+    """Built when first asked for: by kind and class."""
+
+    @property
+    def info(self) -> Optional[PolicyInfo]:
+        return self._info
+
+    @property
+    def booleans(self) -> Mapping[str, bool]:
+        return self._rules.state
+
+    def with_booleans(self, state: Mapping[str, bool]) -> TargetPolicy:
+        return replace(self, _rules=self._rules.with_state(state))
+
+    def type_name(self, name: str) -> Optional[str]:
+        real = self._rules.facts.canonical(name)
+        return real if real in self._rules.facts.attributes else None
+
+    def has_class(self, tclass: str) -> bool:
+        return tclass in self._rules.facts.permissions
+
+    def has_user(self, user: str) -> bool:
+        return user in self._rules.facts.users
+
+    def has_role(self, role: str) -> bool:
+        return role in self._rules.facts.roles
+
+    def permissions(self, tclass: str) -> frozenset[str]:
+        return self._rules.facts.permissions.get(tclass, frozenset())
+
+    def nearest(self, kind: str, name: str, tclass: str = "") -> tuple[str, ...]:
+        facts = self._rules.facts
+        key = (kind, tclass if kind == "permission" else "")
+        if key not in self._names:
+            known = {"type": (*facts.attributes, *facts.aliases), "class": tuple(facts.permissions)}
+            names = known.get(kind, tuple(self.permissions(tclass)))
+            self._names[key] = NameIndex(names, facts.aliases if kind == "type" else {})
+        return self._names[key].nearest(name)
+
+    def attributes(self, type_: str) -> frozenset[str]:
+        return self._rules.facts.attributes.get(self._rules.facts.canonical(type_), frozenset())
+
+    def types(self, attribute: str) -> frozenset[str]:
+        members = self._rules.facts.types.get(attribute)
+        if members is not None:
+            return members
+        real = self.type_name(attribute)
+        return frozenset() if real is None else frozenset((real,))
+
+    def decide(self, access: Access) -> Verdict:
+        return decide(self._rules, access)
+
+    def allowed(self, source: str, target: str, tclass: str) -> frozenset[str]:
+        return self._rules.index.perms(tclass, self._rules.allowed(*self._pair(source, target), tclass))
+
+    def dontaudited(self, source: str, target: str, tclass: str) -> frozenset[str]:
+        return self._rules.index.perms(tclass, self._rules.dontaudited(*self._pair(source, target), tclass))
+
+    def has_xperm_rule(self, source: str, target: str, tclass: str, operation: str = "ioctl") -> bool:
+        return bool(self._rules.xperm_rules(*self._pair(source, target), tclass, operation))
+
+    def grants_of(self, settings: tuple[tuple[str, bool], ...]) -> Grants:
+        return grants.grants_of(self._rules, dict(settings), sensitive_types())
+
+    def structural(self, attributes: tuple[str, ...]) -> Grants:
+        return grants.structural(self._rules, attributes)
+
+    def role_has_type(self, role: str, type_: str) -> bool:
+        """``object_r`` has every type (libsepol ``context_is_valid``, kernel ``policydb_context_isvalid``)."""
+        real = self.type_name(type_)
+        if real is None or not self.has_role(role):
+            return False
+        return role == "object_r" or real in self._rules.facts.roles[role]
+
+    def neverallowed(self, source: str, target: str, tclass: str, perm: str) -> Optional[str]:
+        if self._neverallows is None:
+            return None
+        return self._neverallows.find(*self._pair(source, target), tclass, perm)
+
+    @property
+    def knows_neverallows(self) -> bool:
+        return self._neverallows is not None
+
+    def port_label(self, port: Port) -> Optional[PortLabel]:
+        return self._rules.facts.ports.label(port)
+
+    def port_entries(self, type_: str) -> tuple[tuple[str, int, int], ...]:
+        return self._rules.facts.ports.of_type(self._rules.facts.canonical(type_))
+
+    def file_label(self, path: str, tclass: str) -> Optional[Context]:
+        found = None if self._labels is None else self._labels.label(path, tclass)
+        return None if found is None else found._replace(type=self._rules.facts.canonical(found.type))
+
+    @property
+    def has_file_contexts(self) -> bool:
+        return self._labels is not None
+
+    def is_customizable(self, type_: str) -> bool:
+        return self._rules.facts.canonical(type_) in self._customizable
+
+    def entrypoint_domains(self, type_: str) -> frozenset[str]:
+        return domains.entrypoint_domains(self._rules, self._rules.facts.canonical(type_))
+
+    def is_domain(self, type_: str) -> bool:
+        return domains.is_domain(self._rules, self._rules.facts.canonical(type_))
+
+    def is_container_domain(self, type_: str) -> bool:
+        return domains.is_container_domain(self._rules, self._rules.facts.canonical(type_))
+
+    def container_file_type(self) -> Optional[str]:
+        return domains.container_file_type(self._rules)
+
+    def shared_because(self, type_: str) -> Optional[str]:
+        return domains.shared_because(self._rules, self._rules.facts.canonical(type_))
+
+    def _pair(self, source: str, target: str) -> tuple[str, str]:
+        return self._rules.facts.canonical(source), self._rules.facts.canonical(target)
+
+
+def load(files: PolicyFiles) -> LoadedPolicy:
+    """Load a binary policy and index it: about a second for a distribution's.
+
+    Raises SourceError for a file that can't be read or is no policy, MissingDependency without setools.
+    """
+    setools = import_setools()
+    version = policy_version(files.policy)
+    policy = _open(setools, files.policy, version)
+    facts = read_facts(setools, policy)
+    index = build_index(setools, policy, facts.permissions)
+    rules = Rules(facts, index, facts.booleans, index.truths(facts.booleans))
+    info = PolicyInfo(str(files.policy), _sha256(files.policy), version, bool(policy.mls), policy.handle_unknown.name)
+    customizable = read_customizable(files.file_contexts)
+    return LoadedPolicy(
+        files=files,
+        _info=info,
+        _rules=rules,
+        _labels=None if files.file_contexts is None else FileLabels(files.file_contexts),
+        _customizable=frozenset(facts.canonical(type_) for type_ in customizable),
+        _neverallows=None if files.store is None else Neverallows(files.store, facts),
+        _names={},
+    )
+
+
+def _open(setools: SetoolsModule, path: Path, version: int) -> SetoolsPolicy:
+    try:
+        policy: SetoolsPolicy = setools.SELinuxPolicy(str(path))
+    except (setools.exception.InvalidPolicy, OSError) as error:
+        raise SourceError(
+            f"{path}: a policy of format {version} that setools can't read",
+            hint="it is damaged, or newer than the installed setools and libsepol: update python3-setools, or export "
+            f"an older format with `semodule -B` under policy-version={version - 1} in semanage.conf",
+        ) from error
+    return policy
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror or error}") from error
