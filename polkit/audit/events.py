@@ -1,0 +1,146 @@
+"""Joins the records of one event: the system call, its program and the full path that a denial is about.
+
+The kernel writes AVC before SYSCALL, CWD and PATH, ausearch the other way round, and events interleave. So denials and
+their companions wait in a window of the latest events; a denial is handed on when its event leaves the window.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import Callable, Optional
+
+from polkit.audit.denial import Denial, event_of
+from polkit.audit.heads import Claim
+from polkit.audit.syscalls import syscall_name
+from polkit.audit.values import string, unquote
+
+COMPANIONS = frozenset(("SYSCALL", "CWD", "PATH"))
+_EVENTS = 512
+_MOST_COMPANIONS = 64
+_MOST_DENIALS = 256
+_ENTRY_PERMISSIONS = frozenset(("add_name", "remove_name"))
+_FIELD = re.compile(r"""([A-Za-z_][\w-]*)=("[^"]*"|[^\s"\x1d]*)""", re.ASCII)
+_RAW_NUMBER = re.compile(r"\d+\Z")
+
+
+@dataclass
+class _Event:
+    denials: list[Denial] = field(default_factory=list)
+    companions: list[tuple[Claim, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What the companions of a denial add to it."""
+
+    syscall: Optional[str] = None
+    exe: Optional[str] = None
+    path: Optional[str] = None
+
+
+class EventWindow:
+    """The latest events, bounded in every direction. ``finish`` gets each denial with its circumstances, once.
+
+    ``wanted`` says whether the circumstances of a denial are worth finding; where not, it gets empty ones.
+    """
+
+    def __init__(self, finish: Callable[[Denial, Circumstances], None], wanted: Callable[[Denial], bool]) -> None:
+        self._finish = finish
+        self._wanted = wanted
+        self._events: OrderedDict[str, _Event] = OrderedDict()
+
+    def denial(self, denial: Denial) -> None:
+        """Take a denial in."""
+        if not denial.event:
+            self._finish(denial, Circumstances())
+            return
+        event = self._event(denial.event)
+        event.denials.append(denial)
+        if len(event.denials) >= _MOST_DENIALS:
+            self._close(event)
+            event.denials.clear()
+
+    def companion(self, claim: Claim, text: str) -> None:
+        """Take in a SYSCALL, CWD or PATH record."""
+        name = event_of(claim)
+        if not name:
+            return
+        event = self._event(name)
+        if len(event.companions) < _MOST_COMPANIONS:
+            event.companions.append((claim, text))
+
+    def close(self) -> None:
+        """The input has ended: hand on what still waits."""
+        for event in self._events.values():
+            self._close(event)
+        self._events.clear()
+
+    def _event(self, name: str) -> _Event:
+        event = self._events.get(name)
+        if event is None:
+            event = self._events[name] = _Event()
+            if len(self._events) > _EVENTS:
+                self._close(self._events.popitem(last=False)[1])
+        return event
+
+    def _close(self, event: _Event) -> None:
+        for denial in event.denials:
+            found = event.companions and self._wanted(denial)
+            self._finish(denial, circumstances(denial, event.companions) if found else Circumstances())
+
+
+def circumstances(denial: Denial, companions: list[tuple[Claim, str]]) -> Circumstances:
+    """What the other records of its event say of a denial."""
+    result, directory = Circumstances(), None
+    items: list[dict[str, str]] = []
+    for claim, text in companions:
+        fields = dict(_FIELD.findall(text[claim.body :]))
+        if claim.type == "SYSCALL":
+            result = replace(result, syscall=_syscall(fields), exe=string(fields.get("exe")))
+        elif claim.type == "CWD":
+            directory = string(fields.get("cwd"))
+        else:
+            items.append(fields)
+    return replace(result, path=None if denial.path else _path(denial, items, directory))
+
+
+def _syscall(fields: dict[str, str]) -> Optional[str]:
+    named = fields.get("SYSCALL") or fields.get("syscall", "")
+    if _RAW_NUMBER.match(named):
+        return syscall_name(fields.get("arch", ""), named)
+    return string(unquote(named), interpreted=True)
+
+
+def _path(denial: Denial, items: list[dict[str, str]], directory: Optional[str]) -> Optional[str]:
+    """The full path of what was accessed: of the PATH item with the same inode, else with the same last component."""
+    if not denial.name:
+        return None
+    # name= of these is the entry; the access is to the directory it stands in.
+    to_directory = denial.key.tclass == "dir" and set(denial.key.perms) <= _ENTRY_PERMISSIONS
+    named_alike = []
+    for item in items:
+        path = _absolute(string(item.get("name")), directory)
+        if path is None:
+            continue
+        # Of a parent, auditd may name the directory itself or the entry asked for in it.
+        ways = (path, posixpath.dirname(path)) if item.get("nametype") == "PARENT" else (path,)
+        for way in ways:
+            if posixpath.basename(way) == denial.name:
+                if denial.inode and item.get("inode") == denial.inode:
+                    return way
+                if not denial.inode or "inode" not in item:
+                    named_alike.append(posixpath.dirname(way) if to_directory else way)
+    return named_alike[0] if named_alike else None
+
+
+def _absolute(path: Optional[str], directory: Optional[str]) -> Optional[str]:
+    if not path:
+        return None
+    if not path.startswith("/"):
+        if not directory or not directory.startswith("/"):
+            return None
+        path = posixpath.join(directory, path)
+    return posixpath.normpath(path)

@@ -1,0 +1,48 @@
+"""Blocks of bytes to numbered lines, with a bound on what is held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from polkit.audit.heads import START
+
+LONGEST_LINE = 1 << 20
+"""Bytes. A longer line comes in pieces that begin where a record begins."""
+
+_OVERLAP = 512
+"""More than the first bytes of any record (heads.START)."""
+
+
+def numbered_lines(blocks: Iterable[bytes], longest: int = LONGEST_LINE) -> Iterator[tuple[int, bytes]]:
+    """Each line with its number from 1, without its line end. The pieces of a line longer than ``longest``
+    bytes share their number."""
+    number, pending = 1, b""
+    for block in blocks:
+        *whole, rest = block.split(b"\n")
+        if whole:
+            yield number, _ended(pending + whole[0])
+            for line in whole[1:]:
+                number += 1
+                yield number, _ended(line)
+            number += 1
+            pending = rest
+        else:
+            pending += rest
+        while len(pending) > longest:
+            cut = _place_to_cut(pending)
+            yield number, pending[:cut]
+            pending = pending[cut:]
+    if pending:
+        yield number, _ended(pending)
+
+
+def _ended(line: bytes) -> bytes:
+    return line[:-1] if line.endswith(b"\r") else line
+
+
+def _place_to_cut(line: bytes) -> int:
+    """Where the last record begins in the second half of an overlong line; near its end where none does."""
+    last = len(line) - _OVERLAP
+    for start in START.finditer(line, len(line) // 2):
+        last = start.start()
+    return last

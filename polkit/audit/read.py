@@ -1,0 +1,153 @@
+"""The way through the room: sources, their blocks, lines, records and denials, to a ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import reduce
+from itertools import chain
+from typing import BinaryIO, Callable, Optional
+
+from polkit.audit import heads
+from polkit.audit.blocks import as_utf8, decompressed
+from polkit.audit.events import COMPANIONS, EventWindow
+from polkit.audit.ledger import Ledger, Partial, merge, with_filter
+from polkit.audit.ledger_file import is_ledger, load
+from polkit.audit.lines import numbered_lines
+from polkit.audit.reading import Unreadable
+from polkit.audit.rejoin import denial_in, verdict
+from polkit.audit.scan import Found, scan
+from polkit.audit.sources import Source, find_sources, opened
+from polkit.audit.tally import ReadOptions, Tally
+from polkit.errors import SourceError
+
+IDENTITY = 65536
+"""So many bytes of its decompressed content say which source this is."""
+
+LONGEST_LEDGER_LINE = 1 << 24
+"""Bytes. Nine samples of 64 values of 4,096 characters."""
+
+Progress = Callable[[int], None]
+
+
+def read_logs(
+    arguments: Sequence[str],
+    options: ReadOptions = ReadOptions(),  # noqa: B008  (frozen)
+    stdin: Optional[BinaryIO] = None,
+    progress: Optional[Progress] = None,
+) -> Ledger:
+    """Read logs and ledgers: files, directories, globs, ``-``.
+
+    ``stdin`` stands in for standard input. ``progress`` is called with the decompressed bytes read so far.
+    Raises SourceError for a named source that can't be read at all or a damaged ledger; UsageError for no arguments.
+    A file that was only found in a directory and can't be opened becomes a note, unless it is the only one.
+    """
+    meter = _Meter(progress)
+    ledgers: list[Ledger] = []
+    refused: list[tuple[Source, SourceError]] = []
+    for source in find_sources(arguments):
+        try:
+            ledgers.append(_read_source(source, options, stdin, meter))
+        except SourceError as problem:
+            if not source.listed:
+                raise
+            refused.append((source, problem))
+    if refused and not ledgers:
+        raise refused[0][1]
+    return reduce(merge, chain(ledgers, (_unread(*refusal) for refusal in refused)), Ledger())
+
+
+class _Meter:
+    def __init__(self, progress: Optional[Progress]) -> None:
+        self._progress = progress
+        self._bytes = 0
+
+    def add(self, size: int) -> None:
+        self._bytes += size
+        if self._progress:
+            self._progress(self._bytes)
+
+
+class _Content:
+    """The decompressed content of a source: passes its blocks on, and learns its identity and size on the way."""
+
+    def __init__(self, blocks: Iterable[bytes], meter: _Meter) -> None:
+        self._blocks = blocks
+        self._meter = meter
+        self._hash = hashlib.sha256()
+        self._hashed = 0
+        self.size = 0
+        self.lines = 0
+        self._last = b"\n"
+
+    def __iter__(self) -> Iterator[bytes]:
+        for block in self._blocks:
+            if self._hashed < IDENTITY:
+                self._hash.update(block[: IDENTITY - self._hashed])
+                self._hashed += len(block)
+            self.size += len(block)
+            self._meter.add(len(block))
+            yield block
+
+    def count_lines(self, blocks: Iterable[bytes]) -> Generator[bytes, None, None]:
+        """Passes on blocks in which a line ends with one byte."""
+        for block in blocks:
+            if block:
+                self.lines += block.count(b"\n")
+                self._last = block[-1:]
+            yield block
+        self.lines += self._last != b"\n"
+
+    @property
+    def identity(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _read_source(source: Source, options: ReadOptions, stdin: Optional[BinaryIO], meter: _Meter) -> Ledger:
+    notes: list[str] = []
+    with opened(source, stdin) as stream:
+        content = _Content(decompressed(stream, notes.append), meter)
+        with closing(content.count_lines(as_utf8(content))) as blocks:
+            first = next(blocks, b"")
+            if is_ledger(first):
+                return _read_ledger(source, chain((first,), blocks), options)
+            tally = Tally(source.name, options)
+            _count(scan(numbered_lines(chain((first,), blocks))), tally)
+            return Ledger({content.identity: tally.partial(content.size, content.lines, notes)})
+
+
+def _count(records: Iterable[Found], tally: Tally) -> None:
+    window = EventWindow(tally.denial, tally.wants_circumstances)
+    for found in records:
+        said = verdict(found)
+        if said == heads.NEITHER:
+            tally.other()
+            if found.claim.type in COMPANIONS:
+                window.companion(found.claim, " ".join((found.text, *found.continuation)))
+        elif said == heads.GRANTED:
+            tally.granted()
+        else:
+            try:
+                window.denial(denial_in(found)[0])
+            except Unreadable as problem:
+                tally.unparsed(found.line, found.claim.kind, str(problem), found.text)
+    window.close()
+
+
+def _read_ledger(source: Source, blocks: Iterable[bytes], options: ReadOptions) -> Ledger:
+    lines = (line.decode("utf-8", "replace") for _, line in numbered_lines(blocks, LONGEST_LEDGER_LINE))
+    ledger = load(lines, source.name)
+    if options.since is not None or options.until is not None:
+        raise SourceError(
+            f"{source.name}: a ledger holds counts, not single times", "give --since and --until to polkit collect"
+        )
+    if not options.source_types:
+        return ledger
+    return Ledger({name: with_filter(partial, options.source_types) for name, partial in ledger.partials.items()})
+
+
+def _unread(source: Source, problem: SourceError) -> Ledger:
+    """A source of which nothing could be read, so that the books show it."""
+    identity = hashlib.sha256(b"unread " + source.name.encode("utf-8", "surrogateescape")).hexdigest()
+    return Ledger({identity: Partial(source.name, notes=(f"not read: {problem}",))})

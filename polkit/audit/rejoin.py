@@ -1,0 +1,129 @@
+"""Puts together a record that was wrapped over lines by a terminal, a mail or a forum.
+
+A wrap may stand between words or in the middle of one (``container_`` + ``t:s0``), and the blank at a wrap may be
+lost. So every line is tried both ways; what parses is right, and where several readings parse the one with the fewest
+unknown words is. If the best readings ask for different accesses, the record stays unparsed: nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+
+from polkit.audit.denial import Denial, parse_denial
+from polkit.audit.heads import CUT, DENIED, claim
+from polkit.audit.reading import Unreadable
+from polkit.audit.scan import Found
+from polkit.audit.vocabulary import CLASSES, FIELDS, PERMISSIONS
+
+_WIDE_GAP = re.compile(r"[ \t]{3,}")
+_MOST_WAYS = 6
+_LONGEST = 16384
+_TOKEN = re.compile(r'"[^"]*"?|[^\s"]+', re.ASCII)
+_NAME = re.compile(r"([A-Za-z_][\w-]*)=", re.ASCII)
+_PERMS = re.compile(r"\{([^{}]*)\}?")
+_CLASS = re.compile(r"\btclass=([\w-]+)")
+_STAMP = re.compile(r"audit\(([^()]*)\)")
+_STAMP_FORM = re.compile(r"\d+\.\d+:\d+\Z|\S+ \S+:\d+\Z|[A-Za-z]+\Z")
+
+
+def denial_in(found: Found) -> tuple[Denial, str]:
+    """The denial of a record, rejoined where it has to be, and the text it was read from. Raises Unreadable."""
+    try:
+        denial = parse_denial(found.prefix, found.text, found.claim)
+    except Unreadable as problem:
+        joined = _rejoined(found)
+        if joined is None:
+            if found.claim.verdict != DENIED:
+                raise Unreadable("cut off before it says what was denied") from None
+            raise problem
+        return joined
+    if found.continuation:
+        # Whole as it is. It may still go on: the rest of its class, or whether the domain was permissive.
+        joined = _rejoined(found)
+        if joined is not None and "permissive=" in joined[1]:
+            return joined
+    return denial, found.text
+
+
+def verdict(found: Found) -> str:
+    """What a record says (heads.DENIED, GRANTED, NEITHER, CUT), its lines joined where its head was cut off."""
+    text = found.text
+    for line in found.continuation[:4] if found.claim.verdict == CUT else ():
+        for glue in (" ", ""):
+            said = claim(text + glue + line).verdict
+            if said != CUT:
+                return said
+        text = f"{text} {line}"
+    return found.claim.verdict
+
+
+def _rejoined(found: Found) -> Optional[tuple[Denial, str]]:
+    pieces = _WIDE_GAP.split(found.text)
+    pieces = [piece for piece in (*pieces, *found.continuation) if piece]
+    if len(pieces) < 2:
+        return None
+    best: list[tuple[int, Denial, str]] = []
+    for score, text in _joins(pieces, len(pieces) - len(found.continuation)):
+        if best and score > best[0][0]:
+            break
+        denial = _whole(found.prefix, text)
+        if denial:
+            best.append((score, denial, text))
+    if not best or any(other[1].key != best[0][1].key for other in best):
+        return None
+    return best[0][1], best[0][2]
+
+
+def _whole(prefix: str, text: str) -> Optional[Denial]:
+    head = claim(text)
+    if head.verdict != DENIED:
+        return None
+    try:
+        return parse_denial(prefix, text, head)
+    except Unreadable:
+        return None
+
+
+def _joins(pieces: list[str], first: int) -> list[tuple[int, str]]:
+    """Texts made of the pieces, those with the fewest unknown words first; of equals, blanks before none.
+
+    The first ``first`` pieces stood on one line and belong together; of the lines after it every number is tried.
+    """
+    ways = [pieces[0]]
+    results: list[tuple[int, int, int, str]] = []
+    for count, piece in enumerate(pieces[1:], 2):
+        ways = [way + glue + piece for way in ways for glue in _glues(way)]
+        ways = sorted(dict.fromkeys(ways), key=_unknown_words)[:_MOST_WAYS]
+        if len(ways[0]) > _LONGEST:
+            break
+        if count >= first:
+            results.extend((_unknown_words(way), -count, place, way) for place, way in enumerate(ways))
+    return [(score, way) for score, _, _, way in sorted(results)]
+
+
+def _glues(text: str) -> tuple[str, ...]:
+    if text[-1:].isspace():
+        return ("",)
+    return ("", " ") if text.count('"') % 2 else (" ", "")
+
+
+def _unknown_words(text: str) -> int:
+    """How much of a text isn't what records are made of."""
+    unknown = 0
+    stamp = _STAMP.search(text)
+    if stamp and not _STAMP_FORM.match(stamp[1]):
+        unknown += 1
+    perms = _PERMS.search(text)
+    if perms:
+        unknown += sum(perm not in PERMISSIONS for perm in perms[1].split())
+        for token in _TOKEN.findall(text, perms.end()):
+            name = _NAME.match(token)
+            if name:
+                unknown += name[1] not in FIELDS
+            elif token[0] != '"' and token not in ("for", "'"):
+                unknown += 1
+    tclass = _CLASS.search(text)
+    if tclass and tclass[1] not in CLASSES:
+        unknown += 1
+    return unknown

@@ -1,0 +1,171 @@
+"""Finds the records in a stream of lines: one pass, several records on a line, and the lines a record may go on in.
+
+Nothing here decides whether a record is whole. A record that isn't surely complete at the end of its line takes the
+lines after it along as candidates for ``rejoin``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Optional
+
+from polkit.audit import heads
+from polkit.audit.heads import START, Claim, claim
+
+MOST_LINES = 24
+"""A record wrapped at 40 columns has a dozen lines."""
+
+_LONGEST_CONTINUATION = 4096
+_LONGEST_PREFIX = 512
+_MOST_NESTING = 64
+_AFTER_QUOTE = frozenset(b" \t'\x1d,)];")
+# A line that can't be the rest of a record: separators of ausearch, the date and host of a syslog or kernel line.
+_NO_CONTINUATION = re.compile(
+    rb"\s*(?:-{4,}\s*$|time->|<\d+>|\[\s*\d+\.\d+\]|[A-Z][a-z]{2}\s+\d{1,2}\s\d\d:\d\d:\d\d\s|\d{4}-\d\d-\d\d[T ]\d\d:)"
+)
+_INDENT = re.compile(rb"[\s>]+")
+_COMPANIONS = frozenset(("SYSCALL", "CWD", "PATH"))
+
+
+class Found(NamedTuple):
+    """A record as it stands in its line, and the lines after it that may belong to it. Text is bytes as Latin-1."""
+
+    line: int
+    prefix: str
+    text: str
+    claim: Claim
+    continuation: tuple[str, ...] = ()
+
+
+def scan(lines: Iterable[tuple[int, bytes]]) -> Iterator[Found]:
+    """The records in numbered lines, in order."""
+    waiting: Optional[Found] = None
+    for number, line in lines:
+        starts = record_starts(line)
+        if waiting:
+            if _continues(waiting, line, starts):
+                waiting = _with_line(waiting, line)
+                continue
+            yield waiting
+            waiting = None
+        if not starts:
+            continue
+        nested = _in_json(line) if line.lstrip()[:1] == b"{" else None
+        if nested is not None:
+            for text in nested:
+                yield from (found._replace(line=number) for found in scan(enumerate(text.split(b"\n"), 1)))
+            continue
+        *whole, last = _split(number, line, starts)
+        yield from whole
+        if _may_go_on(last):
+            waiting = last
+        else:
+            yield last
+    if waiting:
+        yield waiting
+
+
+class Start(NamedTuple):
+    """Where a record begins in a line; ``strong`` as in heads.START."""
+
+    at: int
+    strong: bool
+
+
+def record_starts(line: bytes) -> list[Start]:
+    """Where records begin in a line. A record's beginning within the quotes of another record is none."""
+    if b"audit" not in line and b"avc:" not in line:
+        return []
+    starts: list[Start] = []
+    quotes = _Quotes(line)
+    for found in START.finditer(line):
+        at, strong = found.start(), found["strong"] is not None
+        if starts:
+            if quotes.around(at):
+                continue
+            if not strong and line.find(b"tclass=", starts[-1].at, at) < 0:
+                continue  # part of the record under way: its own "avc:  denied", or free text
+        starts.append(Start(at, strong))
+        quotes.restart(at)
+    return starts
+
+
+class _Quotes:
+    """Whether a place in a line is within double quotes, counted from where the record under way begins.
+
+    Moves forward only, so that a whole line costs one pass over it.
+    """
+
+    def __init__(self, line: bytes) -> None:
+        self._line = line
+        self._at = 0
+        self._odd = False
+        self._closing = -1
+
+    def restart(self, at: int) -> None:
+        self._at, self._odd = at, False
+
+    def around(self, at: int) -> bool:
+        self._odd ^= bool(self._line.count(b'"', self._at, at) % 2)
+        self._at = at
+        if not self._odd:
+            return False
+        if self._closing < at:
+            found = self._line.find(b'"', at)
+            self._closing = len(self._line) if found < 0 else found
+        # A quote that is never closed, or closed in the middle of a word, was cut off: a new record begins here.
+        after = self._line[self._closing + 1 : self._closing + 2]
+        return self._closing < len(self._line) and (not after or after[0] in _AFTER_QUOTE)
+
+
+def _split(number: int, line: bytes, starts: list[Start]) -> list[Found]:
+    found: list[Found] = []
+    ends = [*(start.at for start in starts[1:]), len(line)]
+    for start, end in zip(starts, ends):
+        text = line[start.at : end].decode("latin-1").rstrip()
+        prefix = line[max(0, start.at - _LONGEST_PREFIX) : start.at].decode("latin-1") if not found else ""
+        found.append(Found(number, prefix, text, claim(text)))
+    return found
+
+
+def _may_go_on(found: Found) -> bool:
+    if found.claim.kind == heads.OTHER:
+        return found.claim.type in _COMPANIONS
+    return found.claim.verdict in (heads.DENIED, heads.CUT) and "permissive=" not in found.text
+
+
+def _continues(waiting: Found, line: bytes, starts: list[Start]) -> bool:
+    if len(waiting.continuation) >= MOST_LINES or len(line) > _LONGEST_CONTINUATION or not line.strip(b" \t\r>"):
+        return False
+    if starts and (waiting.claim.verdict != heads.CUT or any(start.strong for start in starts)):
+        return False  # only a head with nothing behind it goes on in a line that itself looks like a record
+    return not _NO_CONTINUATION.match(line)
+
+
+def _with_line(waiting: Found, line: bytes) -> Found:
+    indent = _INDENT.match(line)
+    text = (line[indent.end() :] if indent else line).decode("latin-1")
+    return waiting._replace(continuation=(*waiting.continuation, text))
+
+
+def _in_json(line: bytes) -> Optional[list[bytes]]:
+    """The strings of a JSON object that may hold records, as bytes; None when there are none."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    texts, values, depth = [], [value], 0
+    while values and depth < _MOST_NESTING:
+        deeper: list[object] = []
+        for item in values:
+            if isinstance(item, str):
+                if "audit" in item or "avc:" in item:
+                    texts.append(item.encode("utf-8", "surrogatepass"))
+            elif isinstance(item, dict):
+                deeper.extend(item.values())
+            elif isinstance(item, list):
+                deeper.extend(item)
+        values, depth = deeper, depth + 1
+    return list(dict.fromkeys(texts)) or None

@@ -1,0 +1,160 @@
+"""Counts what is read of one source, in bounded memory, and gives its Partial at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from polkit.audit.denial import Denial
+from polkit.audit.events import Circumstances
+from polkit.audit.heads import OTHER
+from polkit.audit.ledger import KINDS, Partial, kind_of, smallest
+from polkit.model import SAMPLE, AccessKey, Evidence, Unparsed
+
+LONGEST_TEXT = 200
+"""Characters kept of the text of an unparsed record."""
+
+_LONGEST_VALUE = 4096
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What to count: denials from ``since`` up to, not including, ``until`` (milliseconds since the epoch), of these
+    source types (all when empty). Denials without a full date pass ``since`` and ``until``."""
+
+    since: Optional[int] = None
+    until: Optional[int] = None
+    source_types: frozenset[str] = frozenset()
+
+
+class _Sample:
+    """The SAMPLE smallest distinct values of those added."""
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
+
+    def add(self, value: Optional[str]) -> None:
+        if value:
+            self._values.add(value[:_LONGEST_VALUE])
+            if len(self._values) > 4 * SAMPLE:
+                self._values = set(smallest(self._values))
+
+    def values(self) -> tuple[str, ...]:
+        return smallest(self._values)
+
+
+@dataclass
+class _Count:
+    records: int = 0
+    permissive: int = 0
+    first: Optional[int] = None
+    last: Optional[int] = None
+    comms: _Sample = field(default_factory=_Sample)
+    paths: _Sample = field(default_factory=_Sample)
+    names: _Sample = field(default_factory=_Sample)
+    devices: _Sample = field(default_factory=_Sample)
+    exes: _Sample = field(default_factory=_Sample)
+    syscalls: _Sample = field(default_factory=_Sample)
+    levels: _Sample = field(default_factory=_Sample)
+    hosts: _Sample = field(default_factory=_Sample)
+    ports: set[int] = field(default_factory=set)
+
+    def add(self, denial: Denial, about: Circumstances) -> None:
+        self.records += 1
+        self.permissive += denial.permissive
+        if denial.time is not None:
+            self.first = denial.time if self.first is None else min(self.first, denial.time)
+            self.last = denial.time if self.last is None else max(self.last, denial.time)
+        path = denial.path or about.path
+        self.comms.add(denial.comm)
+        self.paths.add(path)
+        self.names.add(None if path else denial.name)
+        self.devices.add(denial.device)
+        self.exes.add(about.exe)
+        self.syscalls.add(about.syscall)
+        self.levels.add(denial.levels)
+        self.hosts.add(denial.host)
+        self.ports.update(denial.ports)
+
+    def evidence(self, perms: int) -> Evidence:
+        return Evidence(
+            records=self.records,
+            accesses=self.records * perms,
+            first=self.first,
+            last=self.last,
+            permissive=self.permissive,
+            comms=self.comms.values(),
+            paths=self.paths.values(),
+            names=self.names.values(),
+            devices=self.devices.values(),
+            exes=self.exes.values(),
+            syscalls=self.syscalls.values(),
+            ports=smallest(self.ports),
+            levels=self.levels.values(),
+            hosts=self.hosts.values(),
+        )
+
+
+class Tally:
+    """The running counts of one source."""
+
+    def __init__(self, name: str, options: ReadOptions) -> None:
+        self._name = name
+        self._options = options
+        self._counts: dict[AccessKey, _Count] = {}
+        self._records = dict.fromkeys(KINDS, 0)
+        self._unparsed: list[Unparsed] = []
+        self._granted = self._undated = self._filtered = 0
+
+    def wants_circumstances(self, denial: Denial) -> bool:
+        """The first SAMPLE records of a key are joined with the other records of their events; that costs time."""
+        count = self._counts.get(denial.key)
+        return count is None or count.records < SAMPLE
+
+    def denial(self, denial: Denial, about: Circumstances) -> None:
+        """Count a denial, or leave it out by the options."""
+        if not self._selected(denial):
+            self._filtered += 1
+            return
+        self._records[kind_of(denial.key)] += 1
+        self._undated += denial.time is None
+        self._counts.setdefault(denial.key, _Count()).add(denial, about)
+
+    def unparsed(self, line: int, kind: str, reason: str, text: str) -> None:
+        """Count a denial that can't be read. ``text`` is bytes read as Latin-1."""
+        self._records[kind] += 1
+        shown = text[:LONGEST_TEXT].encode("latin-1").decode("utf-8", "backslashreplace")[:LONGEST_TEXT]
+        self._unparsed.append(Unparsed(self._name, line, reason, shown))
+
+    def granted(self) -> None:
+        """Count an ``avc: granted`` record."""
+        self._granted += 1
+
+    def other(self) -> None:
+        """Count an audit record of another kind."""
+        self._records[OTHER] += 1
+
+    def partial(self, size: int, lines: int, notes: list[str]) -> Partial:
+        """Everything counted. ``size`` in decompressed bytes."""
+        return Partial(
+            name=self._name,
+            bytes=size,
+            lines=lines,
+            records=self._records,
+            granted=self._granted,
+            undated=self._undated,
+            filtered=self._filtered,
+            counts={key: count.evidence(len(key.perms)) for key, count in self._counts.items()},
+            unparsed=tuple(sorted(self._unparsed, key=lambda record: (record.line, record.reason, record.text))),
+            notes=tuple(notes),
+        )
+
+    def _selected(self, denial: Denial) -> bool:
+        options = self._options
+        if options.source_types and denial.key.source.type not in options.source_types:
+            return False
+        if denial.time is None:
+            return True
+        return (options.since is None or denial.time >= options.since) and (
+            options.until is None or denial.time < options.until
+        )

@@ -1,0 +1,13 @@
+"""Where the grammars are: one function for a checkout and an installed wheel alike."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+
+def grammar_text(name: str) -> str:
+    """The text of the Lark grammar ``name`` (``avc``, ``te``, ``fc``, ``cil``); LookupError for any other name."""
+    grammar = files("polkit") / "grammar" / f"{name}.lark"
+    if not name.isidentifier() or not grammar.is_file():
+        raise LookupError(f"no grammar is named {name!r}")
+    return grammar.read_text(encoding="utf-8")
