@@ -40,11 +40,10 @@ def render_cil(source: ModuleSource) -> str:
     if not source.access:
         raise CompileError(f"module {source.name} says nothing")
     lines = [comment(line, ";") for line in head(source)]
-    for group in in_order(source):
-        lines.append("")
-        for entry in group:
-            lines += [comment(line, ";") for line in entry.comments]
-            lines += statement(entry.item)
+    for entry in in_order(source):
+        lines += [""] if entry.apart else []
+        lines += [comment(line, ";") for line in entry.comments]
+        lines += statement(entry.item)
     if source.access.contexts:
         lines.append("")
     for context in sorted_contexts(source):

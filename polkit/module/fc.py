@@ -1,9 +1,10 @@
 """Writes ``.fc`` in the plain form that ``semodule_package`` takes, and quotes literal paths for it.
 
 A pattern is read by four parties, and each has its traps: libselinux (fields end at white space, nothing but ASCII,
-PCRE anchored at both ends), hll/pp and CIL (a string can't hold a double quote, and nothing escapes one), libsemanage
-(a line with ``USER`` or ``ROLE`` anywhere in it is taken for a template of home directories and vanishes), and m4 when
-somebody builds the module with the distribution's Makefile (``include(/.*)?`` is a macro call).
+PCRE anchored at both ends, the first component compared as plain text), hll/pp and CIL (a string can't hold a double
+quote, and nothing escapes one), libsemanage (a line with ``USER`` or ``ROLE`` anywhere in it is taken for a template of
+home directories and vanishes), and m4 when somebody builds the module with the distribution's Makefile
+(``include(/.*)?`` is a macro call).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def quote_path(path: str) -> str:
         raw = ("/" + "/".join(parts)).encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         raise CompileError(f"{path[:80]!r} holds a character that no path can hold") from None
-    quoted = "".join(_quoted(chr(byte)) for byte in raw)
+    quoted = _escapes_seen("".join(_quoted(chr(byte)) for byte in raw))
     for words in (_TEMPLATE_WORDS, _M4_WORDS):
         # The last letter as a class of one: the same matches, and no longer the word.
         quoted = words.sub(lambda found: f"{found[0][:-1]}[{found[0][-1]}]", quoted)
@@ -95,6 +96,18 @@ def check_context(context: FileContext) -> None:
         )
     if parse_range(context.level) is None:
         raise CompileError(f"{context.level[:80]!r} is no level for {context.pattern}")
+
+
+def _escapes_seen(quoted: str) -> str:
+    """The same pattern with the first escape of its first component as a class of one, where nothing else is special.
+
+    libselinux takes the first component for a literal "stem" and compares its text, backslashes and all, unless one of
+    a few characters stands in it (libselinux/src/label_file.h, get_stem_from_spec).
+    """
+    _, first, *rest = quoted.split("/")
+    if not set(".^$?*+|[({") & set(first):
+        first = re.sub(r"\\(?:x..|.)", r"[\g<0>]", first, count=1)
+    return "/".join(("", first, *rest))
 
 
 def _quoted(character: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Union
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Optional, Union
 
 from polkit.model import (
     AvRule,
@@ -18,16 +19,18 @@ Item = Union[TypeDeclaration, RoleTypes, TypeBounds, RoleAllow, AvRule, XpermRul
 
 
 class Commented(NamedTuple):
-    """A statement and the raw evidence lines that stand above it."""
+    """A statement, the raw evidence lines that stand above it, and whether an empty line sets it apart."""
 
     item: Item
     comments: tuple[str, ...]
+    apart: bool
 
 
-def in_order(source: ModuleSource) -> list[list[Commented]]:
-    """The statements in groups (own types, roles, bounds, role changes, rules), sorted; empty groups are left out.
+def in_order(source: ModuleSource) -> list[Commented]:
+    """The statements group by group (own types, roles, bounds, role changes, rules), each group sorted.
 
-    An allowxperm follows the rules of the same source, target and class.
+    An allowxperm follows the rules of the same source, target and class. An empty line stands where a group begins,
+    above evidence, and below what that evidence is about.
     """
     access = source.access
     groups: list[list[Item]] = [
@@ -37,7 +40,22 @@ def in_order(source: ModuleSource) -> list[list[Commented]]:
         sorted(set(access.role_allows)),
         sorted({*access.rules, *access.xperms}, key=_rule_order),
     ]
-    return [[Commented(item, source.comments.get(item, ())) for item in group] for group in groups if group]
+    return [entry for group in groups for entry in _commented(group, source.comments)]
+
+
+def _commented(group: list[Item], comments: Mapping[object, tuple[str, ...]]) -> Iterator[Commented]:
+    above: Optional[Item] = None
+    explained = False
+    for item in group:
+        evidence = comments.get(item, ())
+        continues = isinstance(item, XpermRule) and not evidence and _object(above) == _object(item)
+        yield Commented(item, evidence, apart=above is None or bool(evidence) or (explained and not continues))
+        explained = bool(evidence) or (explained and continues)
+        above = item
+
+
+def _object(item: Optional[Item]) -> tuple[str, ...]:
+    return (item.source, item.target, item.tclass) if isinstance(item, (AvRule, XpermRule)) else ()
 
 
 def _rule_order(rule: Item) -> tuple[str, str, str, bool, str, tuple[object, ...]]:

@@ -92,15 +92,9 @@ def _require_lines(needed: Requirements) -> list[str]:
 
 
 def _statements(source: ModuleSource) -> list[_Statement]:
-    """All statements; one stands apart when it opens a group or has evidence of its own above it."""
     return [
-        _Statement(
-            text=statement(entry.item),
-            comments=tuple(comment(line, "#") for line in entry.comments),
-            apart=number == 0 or bool(entry.comments),
-        )
-        for group in in_order(source)
-        for number, entry in enumerate(group)
+        _Statement(statement(entry.item), tuple(comment(line, "#") for line in entry.comments), entry.apart)
+        for entry in in_order(source)
     ]
 
 

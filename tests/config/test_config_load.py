@@ -1,0 +1,203 @@
+"""polkit.toml: what is read, and how everything else is refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from polkit.config import SECTIONS, Config, Gates, Minimize, Module, Target, check_module_name, load_config
+from polkit.errors import PolkitError, SourceError, UsageError
+
+WHOLE = """
+[module]
+name = "vllm-cuda"
+version = "1.2.0"
+summary = "vLLM with GPUs"
+vendor = "Example GmbH"
+license = "Apache-2.0"
+
+[minimize]
+bases = ["container_t", "container_kvm_t"]
+shared_domains = ["spc_t"]
+accept = ["ptrace"]
+booleans = "getsebool.txt"
+mounts = ["/srv/models:/models"]
+include_dontaudited = true
+
+[targets.rhel9]
+policydb = 19
+policy = "rhel9/policy.33"
+store = "rhel9"
+
+[targets.debian12]
+
+[gates]
+max_over_permission = 0
+max_risk = "medium"
+forbid_rules_on = ["shadow_t"]
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "polkit.toml"
+
+
+def test_everything_is_read(place: Path) -> None:
+    place.write_text(WHOLE)
+    assert load_config(place) == Config(
+        module=Module("vllm-cuda", "1.2.0", "vLLM with GPUs", "Example GmbH", "Apache-2.0"),
+        minimize=Minimize(
+            bases=("container_t", "container_kvm_t"),
+            shared_domains=("spc_t",),
+            accept=("ptrace",),
+            booleans="getsebool.txt",
+            mounts=("/srv/models:/models",),
+            include_dontaudited=True,
+        ),
+        targets={"debian12": Target(), "rhel9": Target(19, "rhel9/policy.33", "rhel9")},
+        gates=Gates(0, "medium", ("shadow_t",)),
+        path=str(place),
+    )
+
+
+def test_the_example_sets_every_key(place: Path) -> None:
+    place.write_text(WHOLE)
+    config = load_config(place)
+    for name, kind in SECTIONS.items():
+        section = config.targets["rhel9"] if name == "targets" else getattr(config, name)
+        assert all(getattr(section, key.name) != key.default for key in fields(kind))
+
+
+def test_without_a_file_all_is_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_config() == Config()
+    assert load_config().minimize.bases == ("container_t",)
+    assert load_config().path is None
+    with pytest.raises(FrozenInstanceError):
+        load_config().module.name = "x"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        load_config().targets["x"] = Target()  # type: ignore[index]
+
+
+def test_the_file_of_the_current_directory_is_found(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.write_text('[module]\nname = "here"\n')
+    monkeypatch.chdir(place.parent)
+    assert load_config().module.name == "here"
+    assert load_config().path == "polkit.toml"
+
+
+def test_paths_are_relative_to_the_file(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.write_text(WHOLE)
+    config = load_config(place)
+    assert config.beside("getsebool.txt") == place.parent / "getsebool.txt"
+    assert config.beside("/etc/x") == Path("/etc/x")
+    assert Config().beside("getsebool.txt") == Path("getsebool.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[minimize]\nbase = []", "[minimize] unknown key 'base'; did you mean 'bases'?"),
+        ("[modul]", "unknown section [modul]; did you mean 'module'?"),
+        ("[zzz]", "unknown section [zzz]"),
+        ("name = 'x'", "unknown section [name]"),
+        ("[gates]\nmax_risks = 'low'", "[gates] unknown key 'max_risks'; did you mean 'max_risk'?"),
+        ("[targets.rhel9]\npolicy_db = 1", "[targets.rhel9] unknown key 'policy_db'; did you mean 'policydb'?"),
+        ("[module]\nname = 3", "[module] name: expected text on one line, got a whole number"),
+        ("[module]\nname = 1979-05-27", "[module] name: expected text on one line, got a date or time"),
+        (
+            "[module]\nsummary = 'a\\nb'\nvendor = \"a\\nb\"",
+            "[module] vendor: expected text on one line, got text with",
+        ),
+        ("[minimize]\nbases = 'container_t'", "[minimize] bases: expected a list of texts, got text"),
+        ("[minimize]\nbases = ['a_t', 1]", "[minimize] bases: expected a list of texts, got a list"),
+        ("[minimize]\nbases = ['a_t;']", "[minimize] bases: 'a_t;' can't be a type"),
+        ("[minimize]\nmounts = ['srv:/x']", "[minimize] mounts: 'srv:/x' is not HOST:CTR"),
+        ("[minimize]\ninclude_dontaudited = 1", "[minimize] include_dontaudited: expected true or false"),
+        ("[targets.a]\npolicydb = true", "[targets.a] policydb: expected a whole number, got true/false"),
+        ("[targets.a]\npolicydb = 3", "[targets.a] policydb: 3 is less than 4"),
+        ("[targets.a]\npolicydb = 19.0", "[targets.a] policydb: expected a whole number, got a number"),
+        ("[gates]\nmax_over_permission = -1", "[gates] max_over_permission: -1 is less than 0"),
+        ("[gates]\nmax_over_permission = nan", "[gates] max_over_permission: nan is less than 0"),
+        ("[gates]\nmax_risk = 'mid'", "[gates] max_risk: 'mid' is none of none, low, medium, high"),
+        ("[module]\nname = 'Vllm'", "[module] name: 'Vllm' can't name a module"),
+        ("[module]\nname = '../x'", "[module] name: '../x' can't name a module"),
+        ("[module]\nversion = '1.0-1'", "[module] version: '1.0-1' is no module version"),
+        ("module = 3", "[module] is a section, not a value"),
+        ("[[module]]", "[module] is a section, not a value"),
+        ("targets = 3", "[targets] holds sections only"),
+        ("[targets]\na = 3", "[targets] holds sections only"),
+        ("[targets.'a/b']", "'a/b' can't name a target"),
+        ("[module]\nname = ", "not TOML: "),
+        ("[module]\n[module]", "not TOML: "),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, message: str, place: Path) -> None:
+    place.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load_config(place)
+    assert str(caught.value).startswith(f"{place}: {message}")
+
+
+@pytest.mark.parametrize("text", ["[module]\nname = ", "[module]\nname = @\n", "\n[module\n"])
+def test_bad_toml_is_told_with_its_line(text: str, place: Path) -> None:
+    place.write_text(text)
+    with pytest.raises(UsageError, match=r"line 2"):
+        load_config(place)
+
+
+def test_bytes_that_are_not_utf8(place: Path) -> None:
+    place.write_bytes(b"[module]\n\nname = '\xff'\n")
+    with pytest.raises(UsageError, match="line 3: not UTF-8"):
+        load_config(place)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="No such file"):
+        load_config(tmp_path / "absent.toml")
+    with pytest.raises(SourceError, match="Is a directory"):
+        load_config(tmp_path)
+
+
+def test_a_file_that_is_no_configuration(place: Path) -> None:
+    place.write_bytes(b"#" * (2 << 20))
+    with pytest.raises(UsageError, match="1 MiB"):
+        load_config(place)
+    place.write_text("[minimize]\naccept = " + "[" * 100_000)
+    with pytest.raises(UsageError):
+        load_config(place)
+
+
+@given(
+    content=st.binary(max_size=200)
+    | st.lists(st.sampled_from(WHOLE.split("\n")) | st.text(max_size=20)).map(
+        lambda lines: "\n".join(lines).encode("utf-8", "replace")
+    )
+)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_content_ends_in_a_traceback(content: bytes, place: Path) -> None:
+    place.write_bytes(content)
+    try:
+        assert isinstance(load_config(place), Config)
+    except PolkitError as error:
+        assert error.exit_code == 2
+        assert str(error).startswith(str(place))
+
+
+@given(st.from_regex(r"[a-z][a-z0-9_-]{0,63}", fullmatch=True))
+def test_module_names_that_are_fine(name: str) -> None:
+    assert check_module_name(name) == name
+
+
+@given(st.text(max_size=80))
+def test_other_module_names_are_refused(name: str) -> None:
+    if re.fullmatch(r"[a-z][a-z0-9_-]{0,63}", name) and name.isascii():
+        return
+    with pytest.raises(UsageError, match="can't name a module"):
+        check_module_name(name)
