@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -185,3 +187,8 @@ def test_nlmsg_goes_out_as_cil() -> None:
     assert "(allowx a_t self (nlmsg netlink_route_socket (0x0012)))" in render_cil(source)
     with pytest.raises(CompileError, match="nlmsg"):
         render_te(source)
+
+
+def test_importing_the_room_costs_no_template_engine() -> None:
+    script = "import sys, polkit.module; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
