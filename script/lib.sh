@@ -103,6 +103,6 @@ store_type() { sed -n 's/^SELINUXTYPE=\([A-Za-z0-9_-]*\).*/\1/p' "$1/etc/selinux
 # binary_policy ROOT: the newest binary policy inside a policy root; fails where there is none.
 binary_policy() {
   local found
-  found=$(find "$1/etc/selinux/$(store_type "$1")/policy" -name 'policy.[0-9]*' 2>/dev/null | sort -V | tail -n 1)
+  found=$(find "${1%/}/etc/selinux/$(store_type "$1")/policy" -name 'policy.[0-9]*' 2>/dev/null | sort -V | tail -n 1)
   [ -n "$found" ] && printf '%s\n' "$found"
 }
