@@ -6,10 +6,23 @@ a compressed file asks for them.
 
 from __future__ import annotations
 
+from polkit.audit.journal import host_journal
 from polkit.audit.ledger import Ledger, Partial, merge, totals
 from polkit.audit.ledger_file import SCHEMA, dump, load
 from polkit.audit.read import read_logs
 from polkit.audit.tally import ReadOptions
 from polkit.audit.times import parse_when
 
-__all__ = ["SCHEMA", "Ledger", "Partial", "ReadOptions", "dump", "load", "merge", "parse_when", "read_logs", "totals"]
+__all__ = [
+    "SCHEMA",
+    "Ledger",
+    "Partial",
+    "ReadOptions",
+    "dump",
+    "host_journal",
+    "load",
+    "merge",
+    "parse_when",
+    "read_logs",
+    "totals",
+]

@@ -53,8 +53,12 @@ class Denial:
 
 def parse_denial(prefix: str, text: str, claim: heads.Claim) -> Denial:
     """The denial in a record whose head claims one. Raises Unreadable."""
+    whole = len(text) <= LONGEST_RECORD
+    text = text[:LONGEST_RECORD]  # what follows on an overlong line is no part of the record
     _check_text(text)
     reading = read(prefix, text, claim)
+    if not (whole or reading.closed):
+        raise Unreadable("longer than any record")
     fields = _unique(reading)
     if claim.kind == heads.SELINUX_ERR:
         key, levels = _refusal_key(reading, fields)
@@ -85,8 +89,6 @@ def event_of(claim: heads.Claim) -> str:
 
 
 def _check_text(text: str) -> None:
-    if len(text) > LONGEST_RECORD:
-        raise Unreadable(f"longer than any record ({len(text)} bytes)")
     at = text.find("\0")
     if at >= 0:
         raise Unreadable(f"holds a NUL byte at column {at + 1}")

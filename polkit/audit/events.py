@@ -120,11 +120,18 @@ def _path(denial: Denial, items: list[dict[str, str]], directory: Optional[str])
         return None
     # name= of these is the entry; the access is to the directory it stands in.
     to_directory = denial.key.tclass == "dir" and set(denial.key.perms) <= _ENTRY_PERMISSIONS
-    named_alike = []
+    named_alike: list[str] = []
     for item in items:
         path = _absolute(string(item.get("name")), directory)
         if path is None:
             continue
+        if denial.key.perms == ("search",):
+            # Refused on the way: the item is what was looked for, the access was to a directory above it.
+            above = [way for way in _ancestors(path) if posixpath.basename(way) == denial.name]
+            named_alike.extend(above if len(above) == 1 else ())
+            continue
+        if denial.name == "/" and denial.key.tclass == "dir" and denial.inode and item.get("inode") == denial.inode:
+            return path  # the root of a mounted file system is named so
         # Of a parent, auditd may name the directory itself or the entry asked for in it.
         ways = (path, posixpath.dirname(path)) if item.get("nametype") == "PARENT" else (path,)
         for way in ways:
@@ -134,6 +141,11 @@ def _path(denial: Denial, items: list[dict[str, str]], directory: Optional[str])
                 if not denial.inode or "inode" not in item:
                     named_alike.append(posixpath.dirname(way) if to_directory else way)
     return named_alike[0] if named_alike else None
+
+
+def _ancestors(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(2, len(parts))]
 
 
 def _absolute(path: Optional[str], directory: Optional[str]) -> Optional[str]:

@@ -9,13 +9,22 @@ AVC, USER_AVC, SELINUX_ERR, OTHER = "AVC", "USER_AVC", "SELINUX_ERR", "other"
 DENIED, GRANTED, NEITHER, CUT = "denied", "granted", "neither", "cut"
 
 START = re.compile(
-    rb"""(?P<strong> (?:\bnode=\S{1,255}\s+)? \btype=[\w\[\]]+\s+(?:msg=)?audit\( )
-       | \baudit(?:\[\d+\])?:\s+ (?=[A-Z][A-Z0-9_]+\s)
-       | (?:(?:msg=)?\baudit\([^()]{0,80}\)\s*:\s*)? \bavc:\s+(?:denied|granted)\b""",
+    rb"""node=\S{1,255}\s+type=[\w\[\]]+\s+(?:msg=)?audit\(
+       | type=[\w\[\]]+\s+(?:msg=)?audit\(
+       | audit(?<!\waudit)(?:\[\d+\])?:\s+ (?=[A-Z][A-Z0-9_]+\s)
+       | msg=audit\([^()]{0,80}\)\s*:\s* avc:\s+(?:denied|granted)\b
+       | audit(?<!\waudit)\([^()]{0,80}\)\s*:\s* avc:\s+(?:denied|granted)\b
+       | avc:(?<!\wavc:)\s+(?:denied|granted)\b""",
     re.VERBOSE,
 )
-"""The first bytes of a record. A ``strong`` one is a record wherever it stands outside quotes; the others only where
-no other record is under way."""
+"""The first bytes of a record. Each way begins with a letter of its own, so that the search can skip to those."""
+
+
+def is_strong(start: bytes) -> bool:
+    """Whether what START matched begins a record wherever it stands outside quotes; the other ways do only where no
+    other record is under way."""
+    return start.endswith(b"audit(")
+
 
 HEADER = re.compile(
     r"""(?:node=(?P<node>\S+)\s+)?

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from polkit.audit.heads import START
+from polkit.audit.scan import record_starts
 
 LONGEST_LINE = 1 << 20
 """Bytes. A longer line comes in pieces that begin where a record begins."""
@@ -42,7 +42,6 @@ def _ended(line: bytes) -> bytes:
 
 def _place_to_cut(line: bytes) -> int:
     """Where the last record begins in the second half of an overlong line; near its end where none does."""
-    last = len(line) - _OVERLAP
-    for start in START.finditer(line, len(line) // 2):
-        last = start.start()
-    return last
+    half = len(line) // 2
+    starts = record_starts(line[half:])
+    return half + starts[-1].at if starts else len(line) - _OVERLAP

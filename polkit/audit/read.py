@@ -16,7 +16,7 @@ from polkit.audit.ledger import Ledger, Partial, merge, with_filter
 from polkit.audit.ledger_file import is_ledger, load
 from polkit.audit.lines import numbered_lines
 from polkit.audit.reading import Unreadable
-from polkit.audit.rejoin import denial_in, verdict
+from polkit.audit.rejoin import denial_in, verdict_of
 from polkit.audit.scan import Found, scan
 from polkit.audit.sources import Source, find_sources, opened
 from polkit.audit.tally import ReadOptions, Tally
@@ -120,7 +120,7 @@ def _read_source(source: Source, options: ReadOptions, stdin: Optional[BinaryIO]
 def _count(records: Iterable[Found], tally: Tally) -> None:
     window = EventWindow(tally.denial, tally.wants_circumstances)
     for found in records:
-        said = verdict(found)
+        said = verdict_of(found)
         if said == heads.NEITHER:
             tally.other()
             if found.claim.type in COMPANIONS:

@@ -28,7 +28,7 @@ STABLE = frozenset(
 
 _MOST_SHAPES = 4096
 _VALUE = r"""(?:"[^"]*"|(?!")[^\s"'\x1d]*(?:'+[^\s"'\x1d]+)*)"""
-_WORD = r"""(?![A-Za-z_][\w-]*=|:\s|:\Z|')[^\s"'\x1d]+(?:'+[^\s"'\x1d]+)*"""
+_WORD = r"""(?![A-Za-z_][\w-]*=|avc:|:\s|:\Z|')[^\s"'\x1d]+(?:'+[^\s"'\x1d]+)*"""
 _DECIDING = r"(?:scontext|tcontext|tclass|ioctlcmd|oldcontext|newcontext|taskcontext)="
 
 _ITEM = re.compile(

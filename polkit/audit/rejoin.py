@@ -2,7 +2,8 @@
 
 A wrap may stand between words or in the middle of one (``container_`` + ``t:s0``), and the blank at a wrap may be
 lost. So every line is tried both ways; what parses is right, and where several readings parse the one with the fewest
-unknown words is. If the best readings ask for different accesses, the record stays unparsed: nothing is guessed.
+unknown words is. Where that one has unknown words too and another asks for a different access, the record stays
+unparsed: nothing is guessed.
 """
 
 from __future__ import annotations
@@ -11,20 +12,22 @@ import re
 from typing import Optional
 
 from polkit.audit.denial import Denial, parse_denial
-from polkit.audit.heads import CUT, DENIED, claim
+from polkit.audit.heads import CUT, DENIED, GRANTED, NEITHER, claim
 from polkit.audit.reading import Unreadable
 from polkit.audit.scan import Found
 from polkit.audit.vocabulary import CLASSES, FIELDS, PERMISSIONS
 
 _WIDE_GAP = re.compile(r"[ \t]{3,}")
 _MOST_WAYS = 6
+_HEAD_LINES = 4
 _LONGEST = 16384
 _TOKEN = re.compile(r'"[^"]*"?|[^\s"]+', re.ASCII)
 _NAME = re.compile(r"([A-Za-z_][\w-]*)=", re.ASCII)
 _PERMS = re.compile(r"\{([^{}]*)\}?")
+_BEFORE_PERMS = re.compile(r"\bavc:\s+denied\s*\Z")
 _CLASS = re.compile(r"\btclass=([\w-]+)")
 _STAMP = re.compile(r"audit\(([^()]*)\)")
-_STAMP_FORM = re.compile(r"\d+\.\d+:\d+\Z|\S+ \S+:\d+\Z|[A-Za-z]+\Z")
+_STAMP_FORM = re.compile(r"\d{9,11}\.\d+:\d+\Z|\d+[/.-]\d+[/.-]\d+ \d\d?:\d\d:\d\d\S*:\d+\Z|[A-Za-z]+\Z")
 
 
 def denial_in(found: Found) -> tuple[Denial, str]:
@@ -46,16 +49,18 @@ def denial_in(found: Found) -> tuple[Denial, str]:
     return denial, found.text
 
 
-def verdict(found: Found) -> str:
+def verdict_of(found: Found) -> str:
     """What a record says (heads.DENIED, GRANTED, NEITHER, CUT), its lines joined where its head was cut off."""
-    text = found.text
-    for line in found.continuation[:4] if found.claim.verdict == CUT else ():
-        for glue in (" ", ""):
-            said = claim(text + glue + line).verdict
-            if said != CUT:
-                return said
-        text = f"{text} {line}"
-    return found.claim.verdict
+    if found.claim.verdict != CUT:
+        return found.claim.verdict
+    ways = [found.text]
+    for line in found.continuation[:_HEAD_LINES]:
+        ways = [way + glue + line for way in ways for glue in (" ", "")]
+        said = {claim(way).verdict for way in ways}
+        for verdict in (DENIED, GRANTED, NEITHER):
+            if verdict in said and (verdict != NEITHER or CUT not in said):
+                return verdict
+    return CUT
 
 
 def _rejoined(found: Found) -> Optional[tuple[Denial, str]]:
@@ -63,16 +68,17 @@ def _rejoined(found: Found) -> Optional[tuple[Denial, str]]:
     pieces = [piece for piece in (*pieces, *found.continuation) if piece]
     if len(pieces) < 2:
         return None
-    best: list[tuple[int, Denial, str]] = []
-    for score, text in _joins(pieces, len(pieces) - len(found.continuation)):
-        if best and score > best[0][0]:
-            break
+    best: Optional[tuple[Denial, str]] = None
+    least = 0
+    for unknown, text in _joins(pieces, len(pieces) - len(found.continuation)):
+        if best and least == 0 < unknown:
+            break  # nothing unknown in the best reading: worse ones are no rivals
         denial = _whole(found.prefix, text)
-        if denial:
-            best.append((score, denial, text))
-    if not best or any(other[1].key != best[0][1].key for other in best):
-        return None
-    return best[0][1], best[0][2]
+        if denial and best is None:
+            best, least = (denial, text), unknown
+        elif denial and best and denial.key != best[0].key:
+            return None
+    return best
 
 
 def _whole(prefix: str, text: str) -> Optional[Denial]:
@@ -116,6 +122,7 @@ def _unknown_words(text: str) -> int:
         unknown += 1
     perms = _PERMS.search(text)
     if perms:
+        unknown += _BEFORE_PERMS.search(text, 0, perms.start()) is None
         unknown += sum(perm not in PERMISSIONS for perm in perms[1].split())
         for token in _TOKEN.findall(text, perms.end()):
             name = _NAME.match(token)
