@@ -8,22 +8,14 @@ from __future__ import annotations
 
 import filecmp
 import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 from polkit.errors import MissingDependency, SourceError
+from polkit.policy.binary import HOW_TO_GET_ONE, policy_version
 
-_KERNEL_POLICY_MAGIC = 0xF97CFF8C
-_MODULE_MAGICS = (0xF97CFF8D, 0xF97CFF8F)
-"""A policy module and a policy package (libsepol ``policydb.h``)."""
 _VERSION = re.compile(r"policy\.(\d+)\Z")
-_GET_ONE = (
-    "name one with --policy: a binary policy (on the target host: /etc/selinux/NAME/policy/policy.NN) or a directory "
-    "that holds etc/selinux; or install your distribution's (selinux-policy-default, selinux-policy-targeted); "
-    "--policy none works without, and says what is then unknown"
-)
 
 
 @dataclass(frozen=True)
@@ -54,29 +46,6 @@ def locate(policy: str, store: Optional[str] = None, host: Path = Path("/")) -> 
     return PolicyFiles(found.policy, found.root, found.name, found.file_contexts, _checked_store(Path(store)))
 
 
-def policy_version(path: Path) -> int:
-    """The format version in the head of a binary policy.
-
-    Raises SourceError when the file can't be read or is no kernel policy (libsepol ``policydb_read``: magic number,
-    length and text of the target's name, version; all little endian).
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(64)
-    except PermissionError as error:
-        raise SourceError(f"{path}: permission denied", hint="a policy is usually readable by root only") from error
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror or error}", hint=_GET_ONE) from error
-    if len(head) >= 16:
-        magic, length = struct.unpack_from("<II", head)
-        if magic == _KERNEL_POLICY_MAGIC and length <= 32:
-            version: int = struct.unpack_from("<I", head, 8 + length)[0]
-            return version
-        if magic in _MODULE_MAGICS:
-            raise SourceError(f"{path}: a policy module, not a policy", hint=_GET_ONE)
-    raise SourceError(f"{path}: not a binary SELinux policy", hint=_GET_ONE)
-
-
 def _automatic(host: Path) -> PolicyFiles:
     """The running kernel's policy, else the newest of the configured type."""
     name = _configured_name(host)
@@ -88,7 +57,7 @@ def _automatic(host: Path) -> PolicyFiles:
     try:
         return _in_root(host)
     except SourceError as error:
-        raise MissingDependency(f"no policy on this host: {error}", hint=_GET_ONE) from error
+        raise MissingDependency(f"no policy on this host: {error}", hint=HOW_TO_GET_ONE) from error
 
 
 def _named(path: Path) -> PolicyFiles:
@@ -111,7 +80,7 @@ def _in_root(root: Path) -> PolicyFiles:
     homes = [home for home in _homes(root) if configured is None or home.name == configured]
     if not homes:
         what = f"of type {configured} " if configured else ""
-        raise SourceError(f"no policy {what}under {root / 'etc/selinux'}", hint=_GET_ONE)
+        raise SourceError(f"no policy {what}under {root / 'etc/selinux'}", hint=HOW_TO_GET_ONE)
     if len(homes) > 1:
         names = ", ".join(home.name for home in homes)
         raise SourceError(

@@ -10,7 +10,7 @@ Source: the CIL reference guide, "Access Vector Rules", "Expressions".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -18,12 +18,12 @@ from typing import Optional
 
 from polkit.errors import SourceError
 from polkit.policy.facts import Facts
-from polkit.policy.store import Expression, parse_at, read_modules
+from polkit.policy.store import Expression, OptionalBlock, optional_blocks, parse_at, read_modules
 
 _NEVERALLOW = re.compile(rb"\(\s*neverallow\s")
 _MEMBERS = re.compile(rb"\(\s*typeattributeset\s+(?!cil_gen_require\b)([^\s()]+)\s")
-_OPTIONAL = re.compile(rb"\(\s*optional\s")
-_SELF = {"self": "self", "notself": "notself", "other": "other"}
+_SPECIAL = ("self", "notself", "other")
+"""Targets that depend on the source."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Neverallows:
 def _read(store: Path, facts: Facts) -> Mapping[str, list[Neverallow]]:
     """All rules of the store, by class."""
     modules = list(read_modules(store))
-    statements = [parse_at(data, found.start())[0] for data in modules for found in _NEVERALLOW.finditer(data)]
+    statements = [parse_at(data, found.start()) for data in modules for found in _NEVERALLOW.finditer(data)]
     sets = _TypeSets(modules, facts)
     rules: dict[str, list[Neverallow]] = {}
     for statement in statements:
@@ -83,7 +83,7 @@ def _rules_of(statement: tuple[Expression, ...], sets: _TypeSets, facts: Facts) 
     _, source, target, classperms = statement
     if not (isinstance(source, str) and isinstance(target, str)):
         return []
-    special = _SELF.get(target, "")
+    special = target if target in _SPECIAL else ""
     found = []
     for tclass, perms in _classperms(classperms, facts):
         text = f"neverallow {sets.text(source)} {sets.text(target)}:{tclass} {{ {' '.join(sorted(perms))} }};"
@@ -131,13 +131,15 @@ def _operate(operator: str, operands: list[frozenset[str]], everything: frozense
 class _TypeSets:
     """The types behind the names that neverallow rules use."""
 
-    def __init__(self, modules: Iterable[bytes], facts: Facts) -> None:
+    def __init__(self, modules: list[bytes], facts: Facts) -> None:
         self._facts = facts
         self._everything = frozenset(facts.attributes)
-        self._places: dict[str, list[tuple[bytes, int]]] = {}
-        for data in modules:
+        self._modules = modules
+        self._blocks: dict[int, list[OptionalBlock]] = {}
+        self._places: dict[str, list[tuple[int, int]]] = {}
+        for number, data in enumerate(modules):
             for found in _MEMBERS.finditer(data):
-                self._places.setdefault(found[1].decode("ascii", "replace"), []).append((data, found.start()))
+                self._places.setdefault(found[1].decode("ascii", "replace"), []).append((number, found.start()))
         self._known: dict[str, frozenset[str]] = {}
 
     def of(self, name: str) -> frozenset[str]:
@@ -170,19 +172,18 @@ class _TypeSets:
     def _expressions(self, name: str) -> list[Expression]:
         """What the enabled ``(typeattributeset name ...)`` statements say."""
         found = []
-        for data, start in self._places.get(name, ()):
-            statement, _ = parse_at(data, start)
-            if len(statement) == 3 and self._in_force(data, start):
+        for number, start in self._places.get(name, ()):
+            statement = parse_at(self._modules[number], start)
+            if len(statement) == 3 and self._in_force(number, start):
                 found.append(statement[2])
         return found
 
-    def _in_force(self, data: bytes, position: int) -> bool:
+    def _in_force(self, number: int, position: int) -> bool:
         """Every optional block around the statement has its requirements met."""
-        for found in _OPTIONAL.finditer(data, 0, position):
-            block, end = parse_at(data, found.start())
-            if end > position and not all(self._exists(name) for name in _required(block)):
-                return False
-        return True
+        if number not in self._blocks:
+            self._blocks[number] = optional_blocks(self._modules[number])
+        around = (block for block in self._blocks[number] if block.start < position < block.end)
+        return all(self._exists(name) for block in around for name in block.required)
 
     def _exists(self, name: str) -> bool:
         facts = self._facts
@@ -208,18 +209,3 @@ class _TypeSets:
         if expression and expression[0] in _OPERATORS:
             return [self._write(expression)]
         return [word for item in expression for word in self._words(item)]
-
-
-def _required(block: Expression) -> list[str]:
-    """The types that a block's ``(typeattributeset cil_gen_require ...)`` statements name."""
-    names: list[str] = []
-    for statement in block if isinstance(block, tuple) else ():
-        if isinstance(statement, tuple) and statement[:2] == ("typeattributeset", "cil_gen_require"):
-            required = statement[2:]
-            names.extend(
-                name
-                for item in required
-                for name in ([item] if isinstance(item, str) else item)
-                if isinstance(name, str)
-            )
-    return names

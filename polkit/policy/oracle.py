@@ -1,7 +1,9 @@
 """libsepol's own answer, through ``selinux.audit2why``: what our index is held against, and ``prove`` asks.
 
 What it can't say: it names a missing rule first and stops there, so a constraint that would refuse next stays hidden;
-it knows no extended permissions; it calls an access DONTAUDIT only where a rule is missing.
+it knows no extended permissions; it calls an access DONTAUDIT only where a rule is missing. It says BOUNDS for every
+permission of an access vector as soon as type bounds take any of them away, also for one that is allowed, and 3.4
+crashes on a bounded type whose bounding type is bounded in turn (libsepol ``type_attribute_bounds_av``).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Optional
 
 from polkit.errors import SourceError, UsageError
-from polkit.policy.locate import policy_version
+from polkit.policy.binary import open_policy
 from polkit.policy.protocols import import_audit2why
 
 _KINDS = {
@@ -63,7 +65,7 @@ class Oracle:
         """Load a binary policy. Raises SourceError when it can't be read, MissingDependency without libselinux."""
         if Oracle._open is not None:
             raise UsageError("libsepol holds another policy already: close that Oracle first")
-        policy_version(policy)
+        open_policy(policy)  # after a policy that fails to load, libselinux 3.4 takes no other (a stale pointer)
         self._audit2why = import_audit2why()
         with _caught() as noise:
             failed = self._initialize(str(policy))
@@ -75,7 +77,7 @@ class Oracle:
     def _initialize(self, path: str) -> str:
         try:
             return "" if self._audit2why.init(path) == 0 else "unknown format"
-        except (RuntimeError, ValueError, OSError) as error:
+        except (RuntimeError, ValueError, SystemError) as error:
             return str(error)
 
     def __enter__(self) -> Oracle:

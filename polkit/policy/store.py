@@ -9,15 +9,30 @@ from __future__ import annotations
 import bz2
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 from polkit.errors import SourceError
 
 _COMMENT = re.compile(rb";[^\n]*")
 _TOKEN = re.compile(rb'\s*(?:([()])|("[^"]*")|([^\s()"]+))')
+_BLOCK = re.compile(
+    rb'"[^"]*"|\(\s*(?P<optional>optional)\s|\(\s*typeattributeset\s+cil_gen_require\s+\(?(?P<required>[^()]*)\)?\s*\)|[()]'
+)
+"""What matters to find optional blocks and what they require; strings are skipped whole, they may hold parentheses."""
 _LARGEST = 256 * 1024 * 1024
 """A module that unpacks to more is refused; a distribution's whole policy is some 25 MB of CIL."""
+
+
+@dataclass(frozen=True)
+class OptionalBlock:
+    """An ``(optional ...)`` block: where it stands, and the types and attributes it needs (without those of inner blocks)."""
+
+    start: int
+    end: int
+    required: frozenset[str]
+
 
 Expression = Union[str, tuple["Expression", ...]]
 """A CIL statement or part of one: a word, or a list."""
@@ -65,8 +80,32 @@ def _read_cil(path: Path) -> bytes:
     return _COMMENT.sub(b"", data) if b";" in data else data
 
 
-def parse_at(data: bytes, start: int) -> tuple[Expression, int]:
-    """The expression that begins at ``start`` and where it ends. Raises SourceError when it doesn't end."""
+def optional_blocks(data: bytes) -> list[OptionalBlock]:
+    """The optional blocks of a module's CIL, inner ones too, as its compiler would see them.
+
+    Requirements are ``(typeattributeset cil_gen_require NAME)`` statements, which is how a ``.pp`` becomes CIL.
+    """
+    blocks: list[OptionalBlock] = []
+    stack: list[tuple[int, Optional[set[str]]]] = []
+    for token in _BLOCK.finditer(data):
+        if token["required"] is not None:
+            names = token["required"].decode("ascii", "replace").split()
+            around = next((required for _, required in reversed(stack) if required is not None), None)
+            if around is not None:
+                around.update(names)
+        elif token["optional"] is not None:
+            stack.append((token.start(), set()))
+        elif token[0] == b"(":
+            stack.append((token.start(), None))
+        elif token[0] == b")" and stack:
+            start, required = stack.pop()
+            if required is not None:
+                blocks.append(OptionalBlock(start, token.end(), frozenset(required)))
+    return blocks
+
+
+def parse_at(data: bytes, start: int) -> Expression:
+    """The expression that begins at ``start``. Raises SourceError when it doesn't end."""
     stack: list[list[Expression]] = []
     position = start
     while found := _TOKEN.match(data, position):
@@ -82,6 +121,6 @@ def parse_at(data: bytes, start: int) -> tuple[Expression, int]:
         else:
             item = (found[2] or found[3]).decode("ascii", "replace")
         if not stack:
-            return item, position
+            return item
         stack[-1].append(item)
     raise SourceError("a module's CIL ends in the middle of a statement")

@@ -12,15 +12,16 @@ from typing import Optional
 from polkit.errors import SourceError
 from polkit.model import Context, Grants, PolicyInfo, Port
 from polkit.policy import domains, grants
+from polkit.policy.binary import open_policy
 from polkit.policy.decide import decide
 from polkit.policy.facts import read_facts
 from polkit.policy.index import build_index
 from polkit.policy.interface import Access, PortLabel, TargetPolicy, Verdict
 from polkit.policy.labels import FileLabels, read_customizable
-from polkit.policy.locate import PolicyFiles, policy_version
+from polkit.policy.locate import PolicyFiles
 from polkit.policy.names import NameIndex
 from polkit.policy.neverallow import Neverallows
-from polkit.policy.protocols import SetoolsModule, SetoolsPolicy, import_setools
+from polkit.policy.protocols import import_setools
 from polkit.policy.risk import sensitive_types
 from polkit.policy.rules import Rules
 
@@ -160,12 +161,13 @@ def load(files: PolicyFiles) -> LoadedPolicy:
     Raises SourceError for a file that can't be read or is no policy, MissingDependency without setools.
     """
     setools = import_setools()
-    version = policy_version(files.policy)
-    policy = _open(setools, files.policy, version)
+    policy = open_policy(files.policy)
     facts = read_facts(setools, policy)
     index = build_index(setools, policy, facts.permissions)
     rules = Rules(facts, index, facts.booleans, index.truths(facts.booleans))
-    info = PolicyInfo(str(files.policy), _sha256(files.policy), version, bool(policy.mls), policy.handle_unknown.name)
+    info = PolicyInfo(
+        str(files.policy), _sha256(files.policy), policy.version, bool(policy.mls), policy.handle_unknown.name
+    )
     customizable = read_customizable(files.file_contexts)
     return LoadedPolicy(
         files=files,
@@ -176,18 +178,6 @@ def load(files: PolicyFiles) -> LoadedPolicy:
         _neverallows=None if files.store is None else Neverallows(files.store, facts),
         _names={},
     )
-
-
-def _open(setools: SetoolsModule, path: Path, version: int) -> SetoolsPolicy:
-    try:
-        policy: SetoolsPolicy = setools.SELinuxPolicy(str(path))
-    except (setools.exception.InvalidPolicy, OSError) as error:
-        raise SourceError(
-            f"{path}: a policy of format {version} that setools can't read",
-            hint="it is damaged, or newer than the installed setools and libsepol: update python3-setools, or export "
-            f"an older format with `semodule -B` under policy-version={version - 1} in semanage.conf",
-        ) from error
-    return policy
 
 
 def _sha256(path: Path) -> str:

@@ -1,0 +1,131 @@
+"""neverallow rules, read out of the module store, and held against the compiler that enforces them."""
+
+from __future__ import annotations
+
+import bz2
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from polkit.errors import SourceError
+from polkit.policy import load_policy
+
+
+def test_the_case_of_a_container_reading_memory(real):
+    assert real.knows_neverallows
+    text = real.neverallowed("container_t", "memory_device_t", "chr_file", "read")
+    assert text == "neverallow ~{ devices_unconfined_type memory_raw_read } memory_device_t:chr_file { read };"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "tclass", "perm", "broken"),
+    [
+        ("container_t", "memory_device_t", "chr_file", "getattr", False),
+        ("spc_t", "memory_device_t", "chr_file", "read", False),
+        ("container_t", "shadow_t", "file", "read", True),
+        ("container_t", "container_t", "memprotect", "mmap_zero", True),
+        ("wine_t", "wine_t", "memprotect", "mmap_zero", False),
+        ("container_t", "container_t", "capability2", "mac_override", True),
+        ("container_t", "container_t", "capability", "sys_module", True),
+        ("container_t", "container_file_t", "process", "transition", True),
+        ("container_t", "init_t", "process", "transition", False),
+        ("container_t", "container_file_t", "file", "read", False),
+    ],
+)
+def test_exemptions_self_and_permissions(real, source, target, tclass, perm, broken):
+    assert (real.neverallowed(source, target, tclass, perm) is not None) == broken
+
+
+@pytest.fixture
+def store(tmp_path: Path, compiled) -> Path:
+    """A store of a few modules over the policy ``roles.conf``."""
+    modules = tmp_path / "active/modules"
+    for where, text in {
+        "100/base": """
+            ; (neverallow init_t app_t (process (signal))) is a comment
+            (typeattributeset exempt (init_t))
+            (typeattributeset base_typeattr_1 (and (domains) (not (exempt))))
+            (neverallow base_typeattr_1 app_t (process (transition)))
+            (neverallow domains self (file (read)))
+            (neverallow app_t notself (process (signal)))
+            (neverallow other_t domains (process (not (signal))))
+            (filecon "/a;b(" file (u r app_t ((s0) (s0))))""",
+        "100/app": "(typeattributeset exempt (app_t))",
+        "400/app": """
+            (optional outer
+                (typeattributeset cil_gen_require init_t)
+                (optional inner (typeattributeset cil_gen_require (no_such_t))
+                    (typeattributeset exempt (other_t))))""",
+        "100/gone": "(neverallow init_t init_t (process (dyntransition)))",
+    }.items():
+        (modules / where).mkdir(parents=True)
+        (modules / where / "cil").write_bytes(bz2.compress(text.encode()) if "base" in where else text.encode())
+    (modules / "disabled").mkdir()
+    (modules / "disabled/gone").touch()
+    return tmp_path
+
+
+def test_attributes_are_gathered_over_the_enabled_modules_of_highest_priority(store, compiled):
+    policy = load_policy(str(compiled("roles.conf")), str(store))
+
+    def broken(source: str, target: str, tclass: str, perm: str) -> bool:
+        return policy.neverallowed(source, target, tclass, perm) is not None
+
+    assert not broken("init_t", "app_t", "process", "transition"), "exempt"
+    assert broken("app_t", "app_t", "process", "transition"), "its exemption stands in a module that 400/app shadows"
+    assert broken("other_t", "app_t", "process", "transition"), "its exemption stands in an optional block not in force"
+    assert broken("app_t", "app_t", "file", "read")
+    assert not broken("app_t", "init_t", "file", "read"), "self"
+    assert broken("app_t", "init_t", "process", "signal")
+    assert not broken("app_t", "app_t", "process", "signal"), "notself"
+    assert broken("other_t", "init_t", "process", "dyntransition")
+    assert not broken("other_t", "init_t", "process", "signal"), "not (signal)"
+    assert not broken("init_t", "init_t", "process", "dyntransition"), "the module is disabled"
+    assert not broken("init_t", "app_t", "process", "signal"), "the statement is a comment"
+    text = policy.neverallowed("other_t", "app_t", "process", "transition")
+    assert text == "neverallow { domains -exempt } app_t:process { transition };"
+
+
+@pytest.mark.parametrize(
+    "content", [b"(neverallow init_t app_t (process (signal))", b"BZh9 not bzip2", bz2.compress(b"()")[:-4]]
+)
+def test_a_damaged_module_is_a_source_error(store, compiled, content):
+    (store / "active/modules/100/base/cil").write_bytes(content)
+    policy = load_policy(str(compiled("roles.conf")), str(store))
+    with pytest.raises(SourceError):
+        policy.neverallowed("init_t", "app_t", "process", "signal")
+
+
+CASES = [
+    ("container_t", "memory_device_t", "chr_file", "read"),
+    ("container_t", "shadow_t", "file", "write"),
+    ("container_t", "self", "capability", "sys_module"),
+    ("container_t", "fixed_disk_device_t", "blk_file", "append"),
+    ("container_t", "etc_t", "file", "write"),
+    ("podman_t", "fixed_disk_device_t", "blk_file", "read"),
+    ("container_t", "self", "process", "setcurrent"),
+]
+
+
+@pytest.mark.heavy
+def test_the_compiler_agrees(real, policy_root, tmp_path):
+    """Builds each rule into a copy of the store with expand-check=1."""
+    root = tmp_path / "root"
+    shutil.copytree(policy_root, root, symlinks=True)
+    settings = root / "etc/selinux/semanage.conf"
+    settings.write_text(settings.read_text().replace("expand-check=0", "expand-check=1"))
+    name = real.files.name
+    for number, (source, target, tclass, perm) in enumerate(CASES):
+        module = tmp_path / f"case{number}.cil"
+        module.write_text(f"(allow {source} {target} ({tclass} ({perm})))\n")
+        command = ["semodule", "-p", root, "-s", name, "-N", "-n", "-i", module]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        ours = real.neverallowed(source, source if target == "self" else target, tclass, perm)
+        assert (done.returncode != 0) == (ours is not None), (source, target, tclass, perm, ours, done.stdout)
+        assert done.returncode == 0 or "neverallow check failed" in done.stdout, done.stdout
+        if done.returncode == 0:
+            subprocess.run(
+                [*command[:-2], "-r", module.stem], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True
+            )

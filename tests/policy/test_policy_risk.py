@@ -1,0 +1,100 @@
+"""The risk catalogue: what must be refused is, what is harmless is not, and every entry is reachable."""
+
+from __future__ import annotations
+
+import pytest
+
+from polkit.policy import assess, load_policy, risk_ids
+
+REFUSED = [
+    ("memory", "container_t", "memory_device_t", "chr_file", "read"),
+    ("memory", "container_t", "proc_kcore_t", "file", "read"),
+    ("raw-disk", "container_t", "fixed_disk_device_t", "blk_file", "write"),
+    ("kernel-device", "container_t", "cpu_device_t", "chr_file", "write"),
+    ("unlabelled-device", "container_t", "device_t", "chr_file", "ioctl"),
+    ("shadow", "container_t", "shadow_t", "file", "read"),
+    ("private-keys", "container_t", "sshd_key_t", "file", "read"),
+    ("policy-load", "container_t", "security_t", "security", "load_policy"),
+    ("setenforce", "container_t", "security_t", "security", "setenforce"),
+    ("setbool", "container_t", "security_t", "security", "setbool"),
+    ("policy-files", "container_t", "policy_config_t", "file", "write"),
+    ("mac-admin", "container_t", "container_t", "capability2", "mac_admin"),
+    ("module-load", "container_t", "modules_object_t", "system", "module_load"),
+    ("module-load", "container_t", "self", "capability", "sys_module"),
+    ("sys-admin", "container_t", "self", "capability", "sys_admin"),
+    ("runtime-exec", "container_t", "container_engine_exec_t", "file", "write"),
+    ("runtime-exec", "container_t", "podman_exec_t", "file", "append"),
+    ("ptrace", "container_t", "init_t", "process", "ptrace"),
+    ("relabel", "container_t", "etc_t", "file", "relabelto"),
+    ("relabel", "container_t", "container_file_t", "dir", "relabelfrom"),
+    ("execmod", "container_t", "lib_t", "file", "execmod"),
+    ("unconfined-transition", "container_t", "unconfined_t", "process", "transition"),
+]
+NOT_REFUSED = [
+    ("runtime-socket", "high", "container_t", "podman_t", "unix_stream_socket", "connectto"),
+    ("host-executables", "high", "container_t", "bin_t", "file", "write"),
+    ("bpf", "high", "container_t", "self", "capability2", "bpf"),
+    ("sys-rawio", "high", "container_t", "self", "capability", "sys_rawio"),
+    ("execheap", "medium", "container_t", "container_t", "process", "execheap"),
+    ("execmem", "medium", "container_t", "self", "process", "execmem"),
+    ("dac-override", "medium", "container_t", "self", "capability", "dac_override"),
+    ("sys-ptrace", "medium", "container_t", "self", "process", "ptrace"),
+    ("net-admin", "medium", "container_t", "self", "capability", "net_admin"),
+    ("mknod", "medium", "container_t", "self", "capability", "mknod"),
+    ("userns-admin", "medium", "container_t", "self", "cap_userns", "sys_admin"),
+    ("system-capability", "medium", "container_t", "self", "capability", "sys_time"),
+    ("perf-event", "medium", "container_t", "self", "perf_event", "open"),
+    ("io-uring", "medium", "container_t", "self", "io_uring", "sqpoll"),
+    ("kernel-log", "medium", "container_t", "kernel_t", "system", "syslog_read"),
+    ("host-configuration", "medium", "container_t", "etc_t", "file", "write"),
+    ("user-data", "medium", "container_t", "user_home_t", "file", "read"),
+    ("unlabelled", "medium", "container_t", "default_t", "file", "read"),
+    ("virtual-machines", "medium", "container_t", "vhost_device_t", "chr_file", "read"),
+    ("signal", "medium", "container_t", "init_t", "process", "sigkill"),
+    ("device-node", "low", "container_t", "xserver_misc_device_t", "chr_file", "map"),
+    ("generic-port", "low", "container_t", "unreserved_port_t", "tcp_socket", "name_bind"),
+    ("setid", "low", "container_t", "self", "capability", "setuid"),
+]
+
+
+@pytest.mark.parametrize(("entry", "source", "target", "tclass", "perm"), REFUSED)
+def test_refused_unless_accepted(real, entry, source, target, tclass, perm):
+    risk = assess(source, target, tclass, perm, real)
+    assert risk is not None
+    assert (risk.id, risk.severity, risk.refuse) == (entry, "high", True)
+    assert risk.why
+    assert risk.reference
+
+
+@pytest.mark.parametrize(("entry", "severity", "source", "target", "tclass", "perm"), NOT_REFUSED)
+def test_granted_with_a_word(real, entry, severity, source, target, tclass, perm):
+    risk = assess(source, target, tclass, perm, real)
+    assert risk is not None
+    assert (risk.id, risk.severity, risk.refuse) == (entry, severity, False)
+
+
+def test_every_entry_of_the_catalogue_is_tried_above():
+    tried = {row[0] for row in (*REFUSED, *NOT_REFUSED)}
+    assert tried == set(risk_ids())
+    assert len(risk_ids()) == len(set(risk_ids()))
+
+
+@pytest.mark.parametrize(
+    ("target", "tclass", "perm"),
+    [
+        ("container_file_t", "file", "read"),
+        ("memory_device_t", "chr_file", "getattr"),
+        ("container_t", "fifo_file", "write"),
+        ("http_port_t", "tcp_socket", "name_connect"),
+        ("etc_t", "file", "read"),
+        ("container_t", "process", "signal"),
+        ("my_own_type_t", "file", "relabelto"),
+    ],
+)
+def test_harmless_accesses_have_no_entry(real, target, tclass, perm):
+    assert assess("container_t", target, tclass, perm, real) is None
+
+
+def test_an_alias_does_not_hide_a_risk(compiled, real):
+    policy = load_policy(str(compiled("conditions.conf")))
+    assert assess("a_t", "older_d_t", "file", "relabelto", policy).id == "relabel"
