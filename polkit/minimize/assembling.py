@@ -49,10 +49,14 @@ def assemble(plan: Plan, name: str, version: str) -> Optional[ModuleSource]:
     return ModuleSource(name, version, access, comments, _summary(plan), mls)
 
 
-def describe_module(source: ModuleSource, plan: Plan, policy: TargetPolicy, files: tuple[str, ...]) -> ModuleInfo:
-    """The module's own figures. Accesses are counted as (source, target, class, permission)."""
+def describe_module(
+    source: ModuleSource, plan: Plan, policy: TargetPolicy, shared: frozenset[str], files: tuple[str, ...]
+) -> ModuleInfo:
+    """The module's own figures. Accesses are counted as (source, target, class, permission).
+
+    ``shared``: domains that the configuration calls shared, besides those the policy shows to be.
+    """
     access = source.access
-    own = {declared.name for declared in access.types}
     granted = {
         (domain, target, rule.tclass, perm)
         for rule in access.rules
@@ -60,17 +64,10 @@ def describe_module(source: ModuleSource, plan: Plan, policy: TargetPolicy, file
         for target in _targets(rule, domain, policy)
         for perm in rule.perms
     }
-    asked = {
-        (rule.source, rule.source if rule.target == SELF else rule.target, rule.tclass, perm)
-        for decision in plan.decisions
-        for rule in _rules(decision)
-        if isinstance(rule, AvRule)
-        for perm in rule.perms
-        if perm in decision.perms
-    }
+    asked = {one for decision in plan.decisions for one in _asked(decision)}
     structural = sum(policy.structural(declared.attributes).accesses for declared in access.types)
     domains = {domain for domain, _, _, _ in granted}
-    widened = tuple(sorted(d for d in domains if d not in own and policy.shared_because(d) is not None))
+    widened = tuple(sorted(one for one in domains if one in shared or policy.shared_because(one) is not None))
     return ModuleInfo(
         name=source.name,
         version=source.version,
@@ -88,6 +85,19 @@ def describe_module(source: ModuleSource, plan: Plan, policy: TargetPolicy, file
         widened=widened,
         files=files,
     )
+
+
+def _asked(decision: Decision) -> Iterable[tuple[str, str, str, str]]:
+    """What the evidence of a decision asks for, on the type its remedy gives the target too.
+
+    A refused transition under no_new_privs (SELINUX_ERR) asks for the process2 permission that would have let it pass.
+    """
+    targets = {decision.target, *(one.name for remedy in _remedies(decision) for one in remedy.types)}
+    targets.update(remedy.type for remedy in _remedies(decision) if remedy.type is not None)
+    for target in targets:
+        yield from ((decision.source, target, decision.tclass, perm) for perm in decision.perms)
+        if decision.cause == "bounds" and decision.tclass == "process":
+            yield (decision.source, target, "process2", "nnp_transition")
 
 
 def _targets(rule: AvRule, domain: str, policy: TargetPolicy) -> Iterable[str]:
@@ -136,8 +146,10 @@ def _concerns(one: object, decision: Decision) -> bool:
 
 
 def _same_tuple(one: object, rule: Rule) -> bool:
-    if isinstance(one, (AvRule, XpermRule)) and type(one) is type(rule):
+    if isinstance(one, AvRule) and isinstance(rule, AvRule):
         return (one.kind, one.source, one.target, one.tclass) == (rule.kind, rule.source, rule.target, rule.tclass)
+    if isinstance(one, XpermRule) and isinstance(rule, XpermRule):
+        return (one.source, one.target, one.tclass) == (rule.source, rule.target, rule.tclass)
     return one == rule
 
 

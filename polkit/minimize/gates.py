@@ -35,6 +35,6 @@ def _over_permission(plan: Plan, gates: Gates) -> tuple[str, ...]:
 def _forbidden(source: Optional[ModuleSource], gates: Gates) -> tuple[str, ...]:
     if source is None:
         return ()
-    rules = (*source.access.rules, *source.access.xperms)
-    forbidden = sorted({rule.target for rule in rules if rule.target in gates.forbid_rules_on})
+    targets = {rule.target for rule in source.access.rules} | {rule.target for rule in source.access.xperms}
+    forbidden = sorted(targets.intersection(gates.forbid_rules_on))
     return tuple(f"the module has a rule on {type_} (forbid_rules_on)" for type_ in forbidden)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Optional
 
-from polkit.audit import ReadOptions, host_journal, parse_when, read_logs, totals
+from polkit.audit import Ledger, ReadOptions, host_journal, parse_when, read_logs, totals
 from polkit.config import Config, check_module_name, check_module_version, load_config
-from polkit.errors import UsageError
+from polkit.errors import MissingDependency, UsageError
 from polkit.minimize.assembling import assemble, describe_module
 from polkit.minimize.gates import breaches
 from polkit.minimize.inspect import read_inspect
@@ -19,9 +21,9 @@ from polkit.minimize.plan_json import plan_text
 from polkit.minimize.planning import make_plan
 from polkit.minimize.question import Settings
 from polkit.minimize.writing import prepare_directory, publish
-from polkit.model import Decision, ModuleSource, Plan
+from polkit.model import Decision, Denials, ModuleSource, Plan
 from polkit.module import compile_module
-from polkit.policy import TargetPolicy, load_policy, read_booleans
+from polkit.policy import TargetPolicy, load_policy, read_booleans, risk_ids
 
 DEFAULT_NAME = "polkit_local"
 HOST_LOG = "/var/log/audit/audit.log"
@@ -95,7 +97,7 @@ def generate(
     config = load_config(request.config)
     name = check_name(request, config)
     version = request.version or config.module.version
-    check_module_version(version)
+    check_module_version(version, "--module-version")
     target = directory if directory is not None else Path(name)
     prepare_directory(target, force)
     plan, policy = _diagnose(request, config, stdin, progress)
@@ -104,28 +106,29 @@ def generate(
     source = assemble(plan, name, version)
     if source is None and directory is None:
         return Outcome(plan, breaches=breaches(plan, None, config.gates))
-    return _write(plan, source, policy, config, target)
+    return _write(plan, source, name, policy, config, target)
 
 
 def check_name(request: Request, config: Config) -> str:
     """The module's name: as asked, as configured, or the default. UsageError for one that checkmodule can't take."""
-    name = request.name or config.module.name or DEFAULT_NAME
-    check_module_name(name)
-    return name
+    return check_module_name(request.name or config.module.name or DEFAULT_NAME, "--name")
 
 
-def _write(plan: Plan, source: Optional[ModuleSource], policy: TargetPolicy, config: Config, target: Path) -> Outcome:
-    """Compile into a scratch directory beside the target, then put all files in place."""
+def _write(
+    plan: Plan, source: Optional[ModuleSource], name: str, policy: TargetPolicy, config: Config, target: Path
+) -> Outcome:
+    """Compile into a scratch directory beside the target, then put all files in place of an earlier run's."""
     with publish(target) as scratch:
         if source is not None:
             formats = [one.policydb for one in config.targets.values() if one.policydb is not None]
             compiled = compile_module(source, scratch.path, policydb=min(formats, default=None))
             files = (*compiled.files, "plan.json")
-            plan = replace(plan, module=describe_module(source, plan, policy, files))
+            shared = frozenset(config.minimize.shared_domains)
+            plan = replace(plan, module=describe_module(source, plan, policy, shared, files))
             if compiled.cil_reason is not None:
                 plan = replace(plan, notes=(*plan.notes, f"The module goes out as CIL: {compiled.cil_reason}."))
         (scratch.path / "plan.json").write_text(plan_text(plan), encoding="ascii")
-        written = scratch.put_in_place()
+        written = scratch.put_in_place(tuple(f"{name}.{suffix}" for suffix in ("te", "fc", "pp", "cil")))
     return Outcome(plan, target, written, breaches(plan, source, config.gates))
 
 
@@ -134,15 +137,34 @@ def _diagnose(
 ) -> tuple[Plan, TargetPolicy]:
     options = _read_options(request)
     settings = _settings(request, config)
-    booleans = request.booleans or _beside(config, config.minimize.booleans)
+    booleans = request.booleans
+    if booleans is None and config.minimize.booleans is not None:
+        booleans = config.beside(config.minimize.booleans)
     state = read_booleans(booleans) if booleans is not None else {}
+    named = load_policy(request.policy, request.store) if request.policy != "auto" else None
+    denials = totals(_read(request, options, stdin, progress))
+    policy = named or _host_policy(request, denials)
+    return make_plan(denials, policy.with_booleans(state), settings), policy
+
+
+def _read(
+    request: Request, options: ReadOptions, stdin: Optional[BinaryIO], progress: Optional[Callable[[int], None]]
+) -> Ledger:
+    """The logs that were named, else this host's audit log, else its journal."""
     if request.logs or Path(HOST_LOG).exists():
-        ledger = read_logs(request.logs or (HOST_LOG,), options, stdin=stdin, progress=progress)
-    else:
-        with host_journal() as journal:
-            ledger = read_logs(("-",), options, stdin=journal, progress=progress)
-    policy = load_policy(request.policy, request.store).with_booleans(state)
-    return make_plan(totals(ledger), policy, settings), policy
+        return read_logs(request.logs or (HOST_LOG,), options, stdin=stdin, progress=progress)
+    with host_journal() as journal:
+        return read_logs(("-",), options, stdin=journal, progress=progress)
+
+
+def _host_policy(request: Request, denials: Denials) -> TargetPolicy:
+    """This host's policy; none is needed where there is nothing to diagnose."""
+    try:
+        return load_policy(request.policy, request.store)
+    except MissingDependency:
+        if denials.counted:
+            raise
+        return load_policy("none")
 
 
 def _read_options(request: Request) -> ReadOptions:
@@ -162,13 +184,16 @@ def _settings(request: Request, config: Config) -> Settings:
         module=name.replace("-", "_"),
         paths=join_maps((PathMap(tuple(mounts)), *maps)),
         include_dontaudited=request.include_dontaudited or config.minimize.include_dontaudited,
-        accepted=frozenset((*config.minimize.accept, *request.accept)),
-        shared_domains=frozenset(config.minimize.shared_domains),
+        accepted=_accepted((*config.minimize.accept, *request.accept)),
     )
 
 
-def _beside(config: Config, path: Optional[str]) -> Optional[Path]:
-    """A path of polkit.toml, which is relative to that file."""
-    if path is None or config.path is None:
-        return None
-    return Path(config.path).parent / path
+def _accepted(words: tuple[str, ...]) -> frozenset[str]:
+    """What the user takes the risk of: decision ids, risk ids, ``all``. UsageError for a word that is none of them."""
+    known = ("all", *risk_ids())
+    for word in words:
+        if word not in known and not re.fullmatch(r"D[1-9][0-9]*", word):
+            nearest = difflib.get_close_matches(word, known, 1)
+            meant = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise UsageError(f"--accept {word}: no decision or risk{meant}", f"Risks: {', '.join(sorted(known))}")
+    return frozenset(words)

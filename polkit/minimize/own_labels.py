@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import Optional
 
 from polkit.minimize.generic_types import why_generic
-from polkit.minimize.paths import is_below
-from polkit.minimize.question import DEVICE_CLASSES, FILE_CLASSES, HostPath, LabelTree, Settings, host_path
+from polkit.minimize.paths import HostPath, is_below
+from polkit.minimize.question import DEVICE_CLASSES, FILE_CLASSES, LabelTree, Settings, host_path
 from polkit.model import Counted
 from polkit.module import quote_path, tree_pattern
 from polkit.policy.interface import TargetPolicy

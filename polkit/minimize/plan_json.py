@@ -24,6 +24,8 @@ from polkit.model import (
 )
 
 SCHEMA = "polkit.plan/1"
+_LABELS = ("relabel", "fcontext", "equivalence", "mount")
+_WITH_COMMAND = (*_LABELS, "port")
 
 
 def plan_text(plan: Plan) -> str:
@@ -110,14 +112,14 @@ def _remedy(remedy: Remedy) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": remedy.kind, "text": remedy.text}
     if remedy.kind == "boolean":
         found.update(_boolean(remedy.options))
-    if remedy.kind in ("relabel", "fcontext", "equivalence", "mount"):
+    if remedy.kind in _LABELS:
         found.update(path=remedy.path, pattern=remedy.pattern, type=remedy.type)
     if remedy.kind == "port":
         found.update(protocol=remedy.protocol, port=remedy.port, type=remedy.type)
     if remedy.hint is not None:
         found["hint"] = remedy.hint
-    if remedy.commands:
-        found.update(command=remedy.commands[0], commands=list(remedy.commands))
+    if remedy.commands or remedy.kind in _WITH_COMMAND:
+        found.update(command=remedy.commands[0] if remedy.commands else None, commands=list(remedy.commands))
     if remedy.rules or remedy.kind == "allow":
         found["rules"] = [rule_object(rule) for rule in remedy.rules]
     if remedy.types:

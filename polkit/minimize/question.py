@@ -21,8 +21,6 @@ class Settings:
     paths: PathMap = field(default_factory=PathMap)
     include_dontaudited: bool = False
     accepted: frozenset[str] = frozenset()
-    shared_domains: frozenset[str] = frozenset()
-    """Domains that the configuration calls shared, besides those the policy shows to be."""
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,18 @@ class Scratch:
     path: Path
     target: Path
 
-    def put_in_place(self) -> tuple[str, ...]:
-        """Rename the whole directory where the target is new, else each file; returns the files' names, sorted."""
+    def put_in_place(self, replaced: tuple[str, ...]) -> tuple[str, ...]:
+        """Rename the whole directory where the target is new, else each file; returns the files' names, sorted.
+
+        Files named in ``replaced`` that this run did not make are an earlier run's, and go.
+        """
         names = tuple(sorted(entry.name for entry in self.path.iterdir()))
         try:
             if self.target.is_dir():
                 for name in names:
                     (self.path / name).replace(self.target / name)
+                for name in set(replaced).difference(names):
+                    (self.target / name).unlink(missing_ok=True)
             else:
                 self.path.chmod(0o777 & ~_umask())
                 self.path.rename(self.target)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 SELF = "self"
 
@@ -106,7 +108,7 @@ class ModuleSource:
     name: str
     version: str
     access: AccessSet
-    comments: dict[object, tuple[str, ...]] = field(default_factory=dict)
+    comments: Mapping[Any, tuple[str, ...]] = field(default_factory=dict)
     """From a rule, type or file context of ``access`` to the evidence lines above it: free text, the writer escapes."""
     summary: tuple[str, ...] = ()
     """Lines for the head of the file."""

@@ -7,6 +7,9 @@ from typing import Optional
 from polkit.minimize.question import Finding, Question
 from polkit.model import BooleanOption, Remedy
 
+_NARROW = 4
+"""A boolean that opens more types than this is no narrow change: its most sensitive ones are named."""
+
 
 def examine(question: Question) -> Optional[Finding]:
     """All sets of one or two booleans that would do, the one that turns on the least first."""
@@ -34,9 +37,11 @@ def boolean_remedy(options: tuple[BooleanOption, ...]) -> Remedy:
         f"Turn {describe(chosen)}; in the whole policy that newly allows {grants.accesses} accesses "
         f"of {grants.domains} domains to {grants.types} types."
     )
+    if grants.types > _NARROW and grants.sample:
+        text += f" Among them: {', '.join(grants.sample[:4])}; leave it off if one access is all that asks for it."
     if len(options) > 1:
         others = "; ".join(f"{describe(option)} would allow {option.grants.accesses}" for option in options[1:4])
-        text += f" ({others})"
+        text += f" ({others}.)"
     return Remedy("boolean", text, (f"setsebool -P {words}",), options=options)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 from polkit.minimize.question import Finding, Question
-from polkit.model import AvRule, Remedy, TypeBounds
+from polkit.model import AvRule, Remedy, Rule, TypeBounds
 
 
 def examine(question: Question) -> Optional[Finding]:
@@ -27,13 +27,22 @@ def examine(question: Question) -> Optional[Finding]:
 
 
 def _bounded_transition(question: Question) -> Finding:
-    rule = TypeBounds(question.source, question.target)
-    text = (
-        f"A process with several threads, or with no_new_privs, may only change to a type bounded by its own: "
-        f"typebounds {question.source} {question.target}."
-    )
+    """Two ways out: leave to make the transition (kernels since 4.14, class process2), or a typebounds statement.
+
+    Source: the kernel's ``check_nnp_nosuid`` in security/selinux/hooks.c, which asks for process2 first.
+    """
+    source, target = question.source, question.target
     why = (
-        f"{question.target} is not bounded by {question.source}, and the transition was asked for by a thread of a "
-        "multi-threaded process or under no_new_privs."
+        f"{target} is not bounded by {source}, and the transition was asked for under no_new_privs, on a nosuid "
+        "mount, or by one thread of several."
     )
+    if "nnp_transition" in question.policy.permissions("process2"):
+        rule: Rule = AvRule("allow", source, target, "process2", ("nnp_transition",))
+        text = (
+            "Allow the transition under no_new_privs; if it was one thread of several that changed its own context, "
+            f"only bounds help: typebounds {source} {target}."
+        )
+    else:
+        rule = TypeBounds(source, target)
+        text = f"Bound the new type by the old one; it then never gets more than {source} has."
     return Finding("bounds", Remedy("allow", text, rules=(rule,)), why, reason="final")

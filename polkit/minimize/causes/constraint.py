@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Optional
 
+from polkit.minimize.own_labels import WRITING
 from polkit.minimize.question import Finding, Question
 from polkit.model import Remedy
 from polkit.policy.interface import FailedConstraint
+
+_SAME_LEVEL = "podman --security-opt label=level:s0:cX,cY; Kubernetes seLinuxOptions.level"
 
 
 def examine(question: Question) -> Optional[Finding]:
@@ -39,20 +42,25 @@ def examine(question: Question) -> Optional[Finding]:
 
 def _level_remedy(question: Question) -> Remedy:
     target = question.target
-    if target == question.policy.container_file_type():
+    if target == question.policy.container_file_type() and question.access.perm in WRITING:
         hint = (
-            "Share the volume on purpose: mount it with :z (every container may then use it) or run both containers "
-            "with the same level (podman --security-opt label=level:s0:cX,cY; Kubernetes seLinuxOptions.level)."
+            f"Run both containers with the same level ({_SAME_LEVEL}), or share the volume on purpose with :z, after "
+            "which every container may write it."
+        )
+    elif target == question.policy.container_file_type():
+        hint = (
+            f"Run both containers with the same level ({_SAME_LEVEL}), or label what is only read without categories "
+            "and with a read-only type; :z would let every container write it."
         )
     elif question.policy.is_domain(target):
         hint = (
             "The other side is a process at another level: run both containers in one pod or with the same level "
-            "(podman --security-opt label=level:s0:cX,cY; Kubernetes seLinuxOptions.level)."
+            f"({_SAME_LEVEL})."
         )
     else:
         hint = (
-            "Give both sides the same level (podman --security-opt label=level:s0:cX,cY; Kubernetes "
-            "seLinuxOptions.level), or put the object back at its own level with restorecon -F."
+            f"Give both sides the same level ({_SAME_LEVEL}), or put the object back at its own level with "
+            "restorecon -F."
         )
     return Remedy("level", hint, hint=hint)
 

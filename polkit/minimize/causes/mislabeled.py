@@ -12,8 +12,8 @@ from typing import Optional
 
 from polkit.minimize.generic_types import why_generic
 from polkit.minimize.own_labels import WRITING, better_label
-from polkit.minimize.paths import is_below
-from polkit.minimize.question import FILE_CLASSES, Finding, HostPath, LabelTree, Question
+from polkit.minimize.paths import HostPath, is_below
+from polkit.minimize.question import FILE_CLASSES, Finding, LabelTree, Question
 from polkit.minimize.rules_for import rules_for, tells_no_command
 from polkit.model import AvRule, FileContext, Remedy, Rule, TypeDeclaration
 
@@ -65,8 +65,8 @@ def _image_layer(question: Question) -> Optional[Finding]:
         "Relabel the engine's storage on the host (reinstall container-selinux first if file_contexts lacks it); for "
         "storage that was moved use semanage fcontext -a -e /var/lib/containers/storage NEW_PLACE."
     )
-    commands = ("restorecon -RFv /var/lib/containers",)
-    remedy = Remedy("relabel", text, commands, path="/var/lib/containers", type=_storage_type(question))
+    command = "restorecon -RFv /var/lib/containers"
+    remedy = Remedy("relabel", text, (command,), path="/var/lib/containers", type=_storage_type(question))
     return Finding("mislabeled", remedy, why)
 
 
@@ -169,15 +169,18 @@ def _tree_rules(question: Question, tree: LabelTree) -> tuple[Rule, ...]:
 
 
 def _host_memory(question: Question) -> Optional[Finding]:
-    """The host's /dev/shm, seen by a container that shares the host's IPC namespace."""
+    """The host's /dev/shm or message queues, seen by a container that shares the host's IPC namespace."""
     if not question.from_container or question.target != "tmpfs_t" or question.key.tclass not in ("file", "dir"):
         return None
-    paths = question.evidence.paths
-    if "mqueue" in question.evidence.devices or any(not path.startswith("/dev/shm") for path in paths):
+    evidence = question.evidence
+    shared = any(path.startswith("/dev/shm") for path in evidence.paths) or "mqueue" in evidence.devices
+    anonymous = any(path.startswith(("/memfd:", "/SYSV")) for path in evidence.paths)
+    if not shared or anonymous:
         return None
     text = "Run it with an IPC namespace of its own and --shm-size=SIZE instead of the host's (--ipc=host)."
-    remedy = Remedy("mount", text, ("podman run --shm-size=SIZE ...",), path="/dev/shm", type="container_file_t")
-    why = "The container sees the host's /dev/shm (tmpfs_t): it was started with --ipc=host."
+    type_ = question.policy.container_file_type()
+    remedy = Remedy("mount", text, ("podman run --shm-size=SIZE ...",), path="/dev/shm", type=type_)
+    why = "The container sees the host's /dev/shm or message queues (tmpfs_t): it shares the host's IPC namespace."
     return Finding("mislabeled", remedy, why)
 
 
