@@ -70,4 +70,5 @@ def _bounds_refusal(rules: Rules, access: Access, source: Party, target: Party, 
         return parent
     if verdict.bounds:
         return verdict.bounds
-    return parent if (verdict.constraints or verdict.role) and not refused_already else None
+    refused = verdict.role or any(not failed.unknown for failed in verdict.constraints)
+    return parent if refused and not refused_already else None

@@ -34,7 +34,7 @@ class Facts:
     bounds: Mapping[str, str]
     """From bounded type to bounding type."""
     constraints: Mapping[str, tuple[Constraint, ...]]
-    """constrain and mlsconstrain statements of each class."""
+    """The statements of each class, validatetrans ones included."""
     ports: PortContexts
 
     def canonical(self, name: str) -> str:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, TypeVar
 
 from polkit.policy.protocols import SetoolsConditional, SetoolsModule, SetoolsPolicy, SetoolsRule
+
+T = TypeVar("T")
 
 
 class Condition(NamedTuple):
@@ -114,23 +116,13 @@ def gather(table: Table, tclass: str, sources: Iterable[str], targets: Iterable[
     return mask
 
 
-def gather_if(
-    table: ConditionalTable, tclass: str, sources: Iterable[str], targets: Iterable[str]
-) -> Iterator[ConditionalRule]:
-    """The conditional rules from any of ``sources`` to any of ``targets``, in force or not."""
-    by_source = table.get(tclass)
-    if by_source:
-        for source in sources:
-            by_target = by_source.get(source)
-            if by_target:
-                for target in targets:
-                    yield from by_target.get(target, ())
-
-
-def gather_xperms(
-    table: XpermTable, tclass: str, sources: Iterable[str], targets: Iterable[str]
-) -> Iterator[XpermRule]:
-    """The extended permission rules from any of ``sources`` to any of ``targets``, in force or not."""
+def gather_lists(
+    table: Mapping[str, Mapping[str, Mapping[str, list[T]]]],
+    tclass: str,
+    sources: Iterable[str],
+    targets: Iterable[str],
+) -> Iterator[T]:
+    """The conditional or xperm rules from any of ``sources`` to any of ``targets``, in force or not."""
     by_source = table.get(tclass)
     if by_source:
         for source in sources:

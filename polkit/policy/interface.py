@@ -120,6 +120,10 @@ class TargetPolicy(Protocol):
     def decide(self, access: Access) -> Verdict:
         """Every blocking reason for an access whose names the policy knows."""
 
+    def validatetrans(self, tclass: str) -> tuple[str, ...]:
+        """The expressions that a change of an object's context must satisfy (validatetrans, mlsvalidatetrans): old
+        context 1, new context 2, process 3. Listed, not evaluated."""
+
     def allowed(self, source: str, target: str, tclass: str) -> frozenset[str]:
         """The permissions that enabled allow rules give (constraints aside)."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import stat
+import weakref
 from pathlib import Path
 from typing import Any, Optional
 
@@ -60,9 +61,11 @@ class FileLabels:
         option.type = selinux.SELABEL_OPT_PATH
         option.value = str(self._file_contexts)
         try:
-            return selinux.selabel_open(selinux.SELABEL_CTX_FILE, option, 1)
+            handle = selinux.selabel_open(selinux.SELABEL_CTX_FILE, option, 1)
         except OSError as error:
             raise SourceError(f"{self._file_contexts}: can't read the file contexts: {error.strerror}") from error
+        weakref.finalize(self, selinux.selabel_close, handle)
+        return handle
 
 
 def _is_utf8(path: str) -> bool:

@@ -72,6 +72,9 @@ class NoPolicy:
     def decide(self, access: Access) -> Verdict:
         return Verdict(False, (), (), None, None, False, False)
 
+    def validatetrans(self, tclass: str) -> tuple[str, ...]:
+        return ()
+
     def allowed(self, source: str, target: str, tclass: str) -> frozenset[str]:
         return frozenset()
 

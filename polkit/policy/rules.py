@@ -16,8 +16,7 @@ from polkit.policy.index import (
     Table,
     XpermRule,
     gather,
-    gather_if,
-    gather_xperms,
+    gather_lists,
 )
 from polkit.policy.interface import BooleanSet
 
@@ -53,7 +52,7 @@ class Rules:
 
     def xperm_rules(self, source: str, target: str, tclass: str, operation: str) -> list[XpermRule]:
         """The enabled rules on extended permissions of one operation (``ioctl``, ``nlmsg``)."""
-        found = gather_xperms(self.index.xperms, tclass, self._sides(source), self._sides(target))
+        found = gather_lists(self.index.xperms, tclass, self._sides(source), self._sides(target))
         return [rule for rule in found if rule.operation == operation and self._enabled(rule.condition, rule.block)]
 
     def xperm_refused(self, source: str, target: str, tclass: str, xperm: Xperm) -> bool:
@@ -75,7 +74,7 @@ class Rules:
 
         Meant for a permission that no enabled rule gives: then it is enough to look at each disabled rule alone.
         """
-        rules = gather_if(self.index.allow_if, tclass, self._sides(source), self._sides(target))
+        rules = gather_lists(self.index.allow_if, tclass, self._sides(source), self._sides(target))
         wanted = {(rule.condition, rule.block) for rule in rules if rule.mask & bit}
         for size in (1, 2):
             found = {settings for number, block in wanted for settings in self._settings(number, block, size)}
@@ -94,7 +93,7 @@ class Rules:
     def _mask(self, table: Table, conditional: ConditionalTable, source: str, target: str, tclass: str) -> int:
         sources, targets = self._sides(source), self._sides(target)
         mask = gather(table, tclass, sources, targets)
-        for rule in gather_if(conditional, tclass, sources, targets):
+        for rule in gather_lists(conditional, tclass, sources, targets):
             if self.truths[rule.condition] == rule.block:
                 mask |= rule.mask
         return mask

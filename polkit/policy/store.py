@@ -27,7 +27,7 @@ _LARGEST = 256 * 1024 * 1024
 
 @dataclass(frozen=True)
 class OptionalBlock:
-    """An ``(optional ...)`` block: where it stands, and the types and attributes it needs (without those of inner blocks)."""
+    """Where an ``(optional ...)`` block stands, and the types it needs; inner blocks have their own."""
 
     start: int
     end: int

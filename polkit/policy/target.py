@@ -88,6 +88,10 @@ class LoadedPolicy:
     def decide(self, access: Access) -> Verdict:
         return decide(self._rules, access)
 
+    def validatetrans(self, tclass: str) -> tuple[str, ...]:
+        statements = self._rules.facts.constraints.get(tclass, ())
+        return tuple(sorted(one.text for one in statements if one.kind.endswith("validatetrans")))
+
     def allowed(self, source: str, target: str, tclass: str) -> frozenset[str]:
         return self._rules.index.perms(tclass, self._rules.allowed(*self._pair(source, target), tclass))
 

@@ -63,6 +63,12 @@ def test_every_refusal_says_what_it_compares(policy):
     }
 
 
+def test_transition_statements_are_listed_and_refuse_no_access(policy, real):
+    assert policy.validatetrans("file") == ("(t1 == t2) or (u3 == ua)", "l1 == l2")
+    assert policy.validatetrans("process") == ()
+    assert real.validatetrans("file") == ()
+
+
 def test_the_real_policy_refuses_another_containers_level_by_an_mlsconstrain(real):
     container = Party("system_u", "system_r", "container_t")
     files = Party("system_u", "object_r", "container_file_t")

@@ -104,7 +104,9 @@ def test_auto_without_any_policy_says_how_to_get_one(tmp_path):
     assert "--policy" in error.value.hint
 
 
-@pytest.mark.parametrize("content", [b"", b"root:x:0:0\n" * 20, b"\x7fELF" + bytes(100), bytes(200)])
+@pytest.mark.parametrize(
+    "content", [b"", b"root:x:0:0\n" * 20, b"\x7fELF" + bytes(100), bytes(200), b"\x8c\xff\x7c\xf9\x20" + bytes(15)]
+)
 def test_what_is_no_policy_is_refused(tmp_path, content):
     path = tmp_path / "policy.33"
     path.write_bytes(content)
