@@ -15,6 +15,8 @@ _ZSTD_STEP = 1 << 10
 """Compressed bytes fed to zstd at once: a kilobyte of it can hold no more than 32 MiB."""
 _ZSTD_WINDOW = 1 << 27
 
+_MAGIC = 6
+"""Bytes of the longest of these."""
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 _UTF8_BOM = codecs.BOM_UTF8
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -28,11 +30,10 @@ class _Peeked:
         self._stream = stream
 
     def read(self, size: int = -1) -> bytes:
-        if self._head:
-            size = len(self._head) if size < 0 else size
-            head, self._head = self._head[:size], self._head[size:]
-            return head
-        return self._stream.read(size)
+        if size < 0:
+            size = BLOCK
+        head, self._head = self._head[:size], self._head[size:]
+        return head + self._stream.read(size - len(head)) if len(head) < size else head
 
     def readable(self) -> bool:
         return True
@@ -47,7 +48,7 @@ def decompressed(stream: BinaryIO, note: Callable[[str], None]) -> Iterator[byte
     Where the compressed data ends early or is damaged, gives what could be read, and says so through ``note``.
     Raises OSError where the stream itself can't be read.
     """
-    head = stream.read(6)
+    head = stream.read(_MAGIC)
     peeked = cast("IO[bytes]", _Peeked(head, stream))
     try:
         if head.startswith(_GZIP):

@@ -70,7 +70,7 @@ def _non_default(value: object, leave_out: tuple[str, ...] = ()) -> Object:
     result: Object = {}
     for field in fields(value):  # type: ignore[arg-type]
         content = getattr(value, field.name)
-        if field.name not in leave_out and content not in (0, None, ()):
+        if field.name not in leave_out and not (content == field.default and type(content) is type(field.default)):
             result[field.name] = list(content) if isinstance(content, tuple) else content
     return result
 

@@ -36,14 +36,15 @@ _ITEM = re.compile(
     re.ASCII,
 )
 _AVC = re.compile(r'avc:\s+(denied|granted)\s*\{([^{}"]*)\}\s*(?:for(?![\w=-]))?', re.ASCII)
+_WORDS = re.compile(r"\S+", re.ASCII)
 _USER = re.compile(
-    rf"(?:user\s+)?(?:[A-Za-z_][\w-]*={_VALUE}\s+(?:{_WORD}\s+)*)*?msg='\s*(?=avc:\s)",
+    rf"(?:user\s+)?(?:(?!msg=')[A-Za-z_][\w-]*={_VALUE}\s+(?:{_WORD}\s+)*)*?msg='\s*(?=avc:\s)",
     re.ASCII,
 )
 _ERROR_TODAY = re.compile(rf"op=({_VALUE})", re.ASCII)
 _ERROR_OLD_SID = re.compile(r"""security_compute_sid:\s*invalid\s+context\s+([^\s"'\x1d]+)\s*for(?![\w=-])""", re.ASCII)
 _ERROR_OLD_VALIDATE = re.compile(r"security_validate_transition:\s+denied\s*for(?![\w=-])", re.ASCII)
-_DECIDED_TWICE = re.compile(rf"{_DECIDING}|\bavc:", re.ASCII)
+_DECIDED_TWICE = re.compile(rf"{_DECIDING}|avc:", re.ASCII)
 
 
 class Unreadable(Exception):
@@ -67,27 +68,19 @@ def read(prefix: str, text: str, claim: heads.Claim) -> Reading:
     Raises Unreadable. Text is bytes read as Latin-1.
     """
     reading, shape = _read_fast(text, claim)
-    if shape not in _shapes:
-        if len(_shapes) >= _MOST_SHAPES:
-            _shapes.clear()
-        _shapes[shape] = _ask_grammar(prefix + text, reading)
-    refusal = _shapes[shape]
-    if refusal:
-        raise Unreadable(refusal)
+    if shape not in _accepted:
+        if read_by_grammar(prefix + text) != reading:
+            raise Unreadable("it can be read in two ways")
+        if len(_accepted) >= _MOST_SHAPES:
+            _accepted.clear()
+        _accepted.add(shape)
     return reading
 
 
 Shape = tuple[object, ...]
-_shapes: dict[Shape, Optional[str]] = {}
-"""Why the grammar refuses a shape; None for those it accepts. A cache of a pure function."""
-
-
-def _ask_grammar(text: str, expected: Reading) -> Optional[str]:
-    try:
-        reading = read_by_grammar(text)
-    except Unreadable as problem:
-        return str(problem)
-    return None if reading == expected else "it can be read in two ways"
+_accepted: set[Shape] = set()
+"""Shapes of which the grammar has read a record, and read it alike. A refusal is never remembered: one odd record
+must not take others of its shape along."""
 
 
 # ---- by regular expressions ------------------------------------------------------------------------------------------
@@ -122,7 +115,7 @@ def _avc_head(text: str, claim: heads.Claim) -> tuple[tuple[str, ...], int]:
     found = _AVC.match(text, at)
     if not found:
         raise Unreadable("cut off or damaged before or in its permissions")
-    return tuple(found[2].split()), found.end()
+    return tuple(_WORDS.findall(found[2])), found.end()
 
 
 def _error_head(text: str, body: int) -> tuple[list[tuple[str, str]], int]:
@@ -221,5 +214,5 @@ def _record_head(record: Branch) -> tuple[tuple[str, ...], list[tuple[str, str]]
     if record.data == "error_today":
         return (), [("op", str(tokens[1])[1:])]
     if record.data == "error_old_sid":
-        return (), [("op", "security_compute_sid"), ("invalid_context", str(tokens[1]).split()[-1])]
+        return (), [("op", "security_compute_sid"), ("invalid_context", _WORDS.findall(str(tokens[1]))[-1])]
     return (), [("op", "security_validate_transition")]

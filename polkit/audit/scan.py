@@ -145,7 +145,7 @@ def _split(number: int, line: bytes, starts: list[Start]) -> list[Found]:
     found: list[Found] = []
     ends = [*(start.at for start in starts[1:]), len(line)]
     for start, end in zip(starts, ends):
-        text = line[start.at : end].decode("latin-1").rstrip()
+        text = line[start.at : end].rstrip().decode("latin-1")
         prefix = line[max(0, start.at - _LONGEST_PREFIX) : start.at].decode("latin-1") if not found else ""
         found.append(Found(number, prefix, text, claim(text)))
     return found

@@ -14,8 +14,9 @@ from tests.audit.reading import avc
 
 FULL = (
     "type=AVC msg=audit(1544147301.683:927886): avc:  denied  { write remove_name } for  pid=15108 "
-    'comm="sriovdp" name="device-plugins" dev="md126" ino=2149421115 scontext=system_u:system_r:container_t:s0:c329,c513 '
-    "tcontext=system_u:object_r:var_lib_t:s0 tclass=dir permissive=1"
+    'comm="sriovdp" name="device-plugins" dev="md126" ino=2149421115 '
+    "scontext=system_u:system_r:container_t:s0:c329,c513 tcontext=system_u:object_r:var_lib_t:s0 tclass=dir "
+    "permissive=1"
 )
 NEXT = avc('comm="next"', serial=99)
 

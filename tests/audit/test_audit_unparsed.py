@@ -96,3 +96,12 @@ def test_nothing_of_a_hostile_record_becomes_a_key(read):
     denials = read("\n\n".join(record for record, _ in DAMAGED.values()).encode("utf-8", "surrogateescape"))
     assert denials.counted == ()
     assert denials.summary.denials == len(denials.summary.unparsed) == len(DAMAGED)
+
+
+def test_an_odd_record_takes_no_other_of_its_shape_along(read):
+    odd = avc(perms="read\x1d")
+    for junk in ("avc: ", "type=", "audit: x ", '"', "'", "msg='", "{", "audit(1.1:1): ", "avc:  deni"):
+        odd += f"\n{junk}{GOOD}"
+    denials = read(f"{odd}\n{GOOD}\n")
+    assert denials.counted[0].evidence.records == 10
+    assert [record.line for record in denials.summary.unparsed] == [1]
