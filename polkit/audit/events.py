@@ -17,7 +17,6 @@ from polkit.audit.heads import Claim
 from polkit.audit.syscalls import syscall_name
 from polkit.audit.values import string, unquote
 
-COMPANIONS = frozenset(("SYSCALL", "CWD", "PATH"))
 _EVENTS = 512
 _MOST_COMPANIONS = 64
 _MOST_DENIALS = 256

@@ -6,6 +6,9 @@ import re
 from typing import NamedTuple
 
 AVC, USER_AVC, SELINUX_ERR, OTHER = "AVC", "USER_AVC", "SELINUX_ERR", "other"
+COMPANIONS = frozenset(("SYSCALL", "CWD", "PATH"))
+"""Records that tell the circumstances of a denial of their event."""
+
 DENIED, GRANTED, NEITHER, CUT = "denied", "granted", "neither", "cut"
 
 START = re.compile(

@@ -81,7 +81,10 @@ def in_order(counts: Mapping[AccessKey, Evidence]) -> list[tuple[AccessKey, Evid
 
 
 def _order(key: AccessKey) -> tuple[str, ...]:
-    numbers = (f"{key.xperm.kind}{key.xperm.number:06}" if key.xperm else "", str(key.port or ""))
+    numbers = (
+        f"{key.xperm.kind}{key.xperm.number:06}" if key.xperm else "",
+        f"{key.port.protocol}{key.port.number:05}" if key.port else "",
+    )
     failure = () if key.failure is None else (key.failure.operation, *(key.failure.context or ()))
     what = (key.source.type, key.target.type, key.tclass, " ".join(key.perms))
     return (*what, *numbers, *key.source, *key.target, *key.levels, key.origin, *failure)

@@ -11,7 +11,7 @@ from typing import BinaryIO, Callable, Optional
 
 from polkit.audit import heads
 from polkit.audit.blocks import as_utf8, decompressed
-from polkit.audit.events import COMPANIONS, EventWindow
+from polkit.audit.events import EventWindow
 from polkit.audit.ledger import Ledger, Partial, merge, with_filter
 from polkit.audit.ledger_file import is_ledger, load
 from polkit.audit.lines import numbered_lines
@@ -123,7 +123,7 @@ def _count(records: Iterable[Found], tally: Tally) -> None:
         said = verdict_of(found)
         if said == heads.NEITHER:
             tally.other()
-            if found.claim.type in COMPANIONS:
+            if found.claim.type in heads.COMPANIONS:
                 window.companion(found.claim, " ".join((found.text, *found.continuation)))
         elif said == heads.GRANTED:
             tally.granted()

@@ -27,7 +27,6 @@ _NO_CONTINUATION = re.compile(
 )
 _AT_ONCE = re.compile(rb"(?:node=\S{1,255}\s+)?type=[\w\[\]]+\s+(?:msg=)?audit\(")
 _INDENT = re.compile(rb"[\s>]+")
-_COMPANIONS = frozenset(("SYSCALL", "CWD", "PATH"))
 
 
 class Found(NamedTuple):
@@ -153,7 +152,7 @@ def _split(number: int, line: bytes, starts: list[Start]) -> list[Found]:
 
 def _may_go_on(found: Found) -> bool:
     if found.claim.kind == heads.OTHER:
-        return found.claim.type in _COMPANIONS
+        return found.claim.type in heads.COMPANIONS
     return found.claim.verdict in (heads.DENIED, heads.CUT) and "permissive=" not in found.text
 
 
