@@ -1,4 +1,8 @@
-"""What is read of the recorded logs, counted by hand (``grep -c 'avc:  denied'`` and ``SELINUX_ERR``)."""
+"""What is read of the recorded logs.
+
+The denials of the kernel's logs are what ``grep -c 'avc:  denied'`` and ``grep -c SELINUX_ERR`` count; the small files
+were read by eye; distinct accesses of the large ones are only held, not counted another way.
+"""
 
 from __future__ import annotations
 
