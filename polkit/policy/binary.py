@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 from polkit.errors import SourceError
+from polkit.policy.noise import caught_stderr
 from polkit.policy.protocols import SetoolsPolicy, import_setools
 
 _KERNEL_POLICY_MAGIC = 0xF97CFF8C
@@ -49,7 +50,8 @@ def open_policy(path: Path) -> SetoolsPolicy:
     version = policy_version(path)
     setools = import_setools()
     try:
-        policy: SetoolsPolicy = setools.SELinuxPolicy(str(path))
+        with caught_stderr():
+            policy: SetoolsPolicy = setools.SELinuxPolicy(str(path))
     except (setools.exception.InvalidPolicy, OSError) as error:
         raise SourceError(
             f"{path}: a policy of format {version} that setools can't read",

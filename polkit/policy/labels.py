@@ -16,6 +16,7 @@ from typing import Any, Optional
 
 from polkit.errors import SourceError
 from polkit.model import Context, parse_context
+from polkit.policy.noise import caught_stderr
 from polkit.policy.protocols import import_selinux
 
 _MODES = {
@@ -61,7 +62,8 @@ class FileLabels:
         option.type = selinux.SELABEL_OPT_PATH
         option.value = str(self._file_contexts)
         try:
-            handle = selinux.selabel_open(selinux.SELABEL_CTX_FILE, option, 1)
+            with caught_stderr():  # it complains of entries that differ, entry by entry
+                handle = selinux.selabel_open(selinux.SELABEL_CTX_FILE, option, 1)
         except OSError as error:
             raise SourceError(f"{self._file_contexts}: can't read the file contexts: {error.strerror}") from error
         weakref.finalize(self, selinux.selabel_close, handle)

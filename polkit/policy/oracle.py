@@ -8,16 +8,14 @@ crashes on a bounded type whose bounding type is bounded in turn (libsepol ``typ
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Optional
+from typing import ClassVar, Optional
 
 from polkit.errors import SourceError, UsageError
 from polkit.policy.binary import open_policy
+from polkit.policy.noise import caught_stderr
 from polkit.policy.protocols import import_audit2why
 
 _KINDS = {
@@ -67,7 +65,7 @@ class Oracle:
             raise UsageError("libsepol holds another policy already: close that Oracle first")
         open_policy(policy)  # after a policy that fails to load, libselinux 3.4 takes no other (a stale pointer)
         self._audit2why = import_audit2why()
-        with _caught() as noise:
+        with caught_stderr() as noise:
             failed = self._initialize(str(policy))
             said = noise()
         if failed:
@@ -100,24 +98,9 @@ class Oracle:
         """
         if Oracle._open is not self:
             raise UsageError("this Oracle is closed")
-        with _caught():
+        with caught_stderr():
             code, detail = self._audit2why.analyze(scontext, tcontext, tclass, list(perms))
         kind = _KINDS.get(code, "UNKNOWN")
         if kind == "BOOLEAN":
             return OracleAnswer(kind, booleans=tuple(sorted((name, bool(value)) for name, value in detail)))
         return OracleAnswer(kind, constraint=str(detail) if kind == "CONSTRAINT" else "")
-
-
-@contextmanager
-def _caught() -> Iterator[Any]:
-    """File descriptor 2 leads to a temporary file inside the block; yields a function that reads what came so far."""
-    kept = os.dup(2)
-    try:
-        with tempfile.TemporaryFile() as file:
-            os.dup2(file.fileno(), 2)
-            try:
-                yield lambda: os.pread(file.fileno(), 4096, 0).decode("utf-8", "replace").strip()
-            finally:
-                os.dup2(kept, 2)
-    finally:
-        os.close(kept)

@@ -93,7 +93,7 @@ def _catalogue() -> tuple[tuple[Risk, tuple[_Match, ...]], ...]:
     for entry in document["risk"]:
         fields = {key: value for key, value in entry.items() if key != "match"}
         matches = tuple(_match(table, document["groups"]) for table in entry["match"])
-        entries.append((Risk(**fields), matches))
+        entries.append((Risk(**{"refuse": False, **fields}), matches))
     return tuple(sorted(entries, key=lambda item: (-_SEVERITIES.index(item[0].severity), not item[0].refuse)))
 
 

@@ -26,9 +26,9 @@ from polkit.policy.risk import sensitive_types
 from polkit.policy.rules import Rules
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class LoadedPolicy:
-    """See TargetPolicy for what each question means."""
+    """See TargetPolicy for what each question means. Two are equal when they are the same object."""
 
     files: PolicyFiles
     _info: PolicyInfo

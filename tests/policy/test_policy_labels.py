@@ -88,14 +88,15 @@ def test_customizable_types(real):
     assert not real.is_customizable("etc_t")
 
 
-def test_two_roots_keep_their_answers_apart(real, tmp_path, compiled):
+def test_two_roots_keep_their_answers_apart(real, tmp_path, compiled, capfd):
     """libselinux' state must not be one for the process; contexts need not be valid in any kernel."""
     home = tmp_path / "etc/selinux/small"
     for path, content in (
         ("policy/policy.31", compiled("roles.conf").read_bytes()),
         (
             "contexts/files/file_contexts",
-            b"/.*  u:r:base_t\n/dev/nvidia0 -c u:r:first_t\n/srv/x/.* u:r:sub_t\n/none <<none>>\n",
+            b"/.*  u:r:base_t\n/dev/nvidia0 -c u:r:first_t\n/srv/x/.* u:r:sub_t\n/none <<none>>\n"
+            b"/twice u:r:a_t\n/twice u:r:b_t\n",
         ),
         ("contexts/files/file_contexts.local", b"/local u:r:local_t\n"),
         ("contexts/files/file_contexts.subs", b"/opt/y /srv/x\n"),
@@ -104,11 +105,13 @@ def test_two_roots_keep_their_answers_apart(real, tmp_path, compiled):
         (home / path).parent.mkdir(parents=True, exist_ok=True)
         (home / path).write_bytes(content)
     other = load_policy(str(tmp_path))
+    capfd.readouterr()
     for _ in range(2):
         assert other.file_label("/dev/nvidia0", "chr_file").type == "first_t"
         assert real.file_label("/dev/nvidia0", "chr_file").type == "xserver_misc_device_t"
     assert other.file_label("/local", "file").type == "local_t"
     assert other.file_label("/opt/y/z", "file").type == "sub_t"
     assert other.file_label("/none", "file") is None
+    assert capfd.readouterr().err == "", "of the entry that stands twice libselinux says so, on stderr"
     assert other.is_customizable("first_t")
     assert not other.is_customizable("not_t")

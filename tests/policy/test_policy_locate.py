@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,11 +140,21 @@ def test_a_policy_newer_than_the_library_is_said_to_be_that(tmp_path, compiled):
     assert "newer" in error.value.hint
 
 
-def test_a_cut_policy_is_refused(tmp_path, compiled):
+@pytest.mark.parametrize("kept", [40, 100, 500, 900])
+def test_a_cut_policy_is_refused_without_noise(tmp_path, compiled, capfd, kept):
     path = tmp_path / "policy.31"
-    path.write_bytes(compiled("roles.conf").read_bytes()[:500])
-    with pytest.raises(SourceError):
+    path.write_bytes(compiled("roles.conf").read_bytes()[:kept])
+    with pytest.raises(SourceError, match="can't read"):
         load_policy(str(path))
+    assert capfd.readouterr().err == ""
+
+
+def test_a_closed_standard_error_is_no_obstacle(compiled):
+    code = (
+        f"from polkit.policy import load_policy; print(load_policy({str(compiled('roles.conf'))!r}).has_role('app_r'))"
+    )
+    command = ["sh", "-c", 'exec "$0" "$@" 2>&-', sys.executable, "-c", code]
+    assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == "True\n"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
