@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from polkit.policy import TargetPolicy, load_policy
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # `ci` tries the same examples every time, so that a failure is the change's and not the draw's; `explore` looks further
@@ -45,3 +47,9 @@ def policy_root() -> Path:
     if not any(root.glob("etc/selinux/*/policy/policy.*")):
         pytest.fail(f"{root} holds no binary policy: run script/policy --force, or unset POLKIT_POLICY_ROOT")
     return root
+
+
+@pytest.fixture(scope="session")
+def policy(policy_root: Path) -> TargetPolicy:
+    """The container host policy, loaded once."""
+    return load_policy(str(policy_root))

@@ -17,9 +17,12 @@ from polkit.cli.plan_text import rule_line
 from polkit.cli.safe import safe
 from polkit.minimize.job import Outcome, Request, explain
 from polkit.model import Remedy
+from polkit.policy import TargetPolicy, load_policy
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "avc"
 OPTIONS = "# options:"
+REVIEWED_ON = FIXTURES / "POLICY"
+"""The packages of the policy that the expected plans were reviewed on, as ``script/policy`` writes them down."""
 
 
 def logs() -> list[Path]:
@@ -39,7 +42,7 @@ def options_of(log: Path) -> list[str]:
     return first[0][len(OPTIONS) :].split() if first and first[0].startswith(OPTIONS) else []
 
 
-def outcome_of(log: Path, policy_root: Path) -> Outcome:
+def outcome_of(log: Path, policy: TargetPolicy) -> Outcome:
     """Explain one fixture with its options on the container host policy."""
     import click
 
@@ -50,10 +53,10 @@ def outcome_of(log: Path, policy_root: Path) -> Outcome:
     def catch(**given: object) -> None:
         asked.update(given)
 
-    catch.main(args=[str(log), "--policy", str(policy_root), *options_of(log)], standalone_mode=False)
+    catch.main(args=[str(log), *options_of(log)], standalone_mode=False)
     for word in ("format_", "quiet", "verbose", "extend"):
         asked.pop(word)
-    return explain(Request(**asked))  # type: ignore[arg-type]
+    return explain(Request(**asked), policy=policy)  # type: ignore[arg-type]
 
 
 def render(outcome: Outcome, options: list[str]) -> str:
@@ -92,10 +95,18 @@ def _remedy(remedy: Remedy) -> str:
     return safe(" ".join(parts))
 
 
+def packages(policy_root: Path) -> str:
+    """What the policy root was built from; empty for a host's own policy."""
+    listed = policy_root / "packages"
+    return listed.read_text() if listed.exists() else ""
+
+
 def _write() -> None:
     root = Path(os.environ.get("POLKIT_POLICY_ROOT") or _built_root())
+    REVIEWED_ON.write_text(packages(root))
+    policy = load_policy(str(root))
     for log in logs():
-        plan_file(log).write_text(render(outcome_of(log, root), options_of(log)))
+        plan_file(log).write_text(render(outcome_of(log, policy), options_of(log)))
 
 
 def _built_root() -> str:

@@ -6,16 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixture_plans import FIXTURES, logs, options_of, outcome_of, plan_file, render
+from polkit.policy import TargetPolicy
+from tests.fixture_plans import FIXTURES, REVIEWED_ON, logs, options_of, outcome_of, packages, plan_file, render
 
 
 @pytest.mark.parametrize("log", logs(), ids=lambda log: str(log.relative_to(FIXTURES)))
-def test_plan(log: Path, policy_root: Path) -> None:
-    outcome = outcome_of(log, policy_root)
-    assert render(outcome, options_of(log)) == plan_file(log).read_text()
+def test_plan(log: Path, policy_root: Path, policy: TargetPolicy) -> None:
+    outcome = outcome_of(log, policy)
     books = outcome.plan.input
     assert books.denials == books.parsed + len(books.unparsed)
     assert books.accesses == sum(decision.evidence.accesses for decision in outcome.plan.decisions)
+    if packages(policy_root) != REVIEWED_ON.read_text():
+        pytest.skip(
+            "the plans were reviewed on the policy named in fixtures/avc/POLICY; this host builds another release"
+        )
+    assert render(outcome, options_of(log)) == plan_file(log).read_text()
 
 
 def test_every_plan_has_its_log_and_every_log_is_named_in_the_readme() -> None:

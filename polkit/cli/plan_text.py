@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Optional
 
@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from polkit.cli.safe import safe
+from polkit.minimize import join_rules
 from polkit.minimize.job import Outcome, without_remedy
-from polkit.model import AvRule, Decision, Evidence, Plan, Remedy, Rule, XpermRule
+from polkit.model import REMEDIES, AvRule, Decision, Evidence, Plan, Remedy, Rule, XpermRule
 
 _TITLES = {
     "boolean": "Booleans to turn on",
@@ -27,6 +28,8 @@ _TITLES = {
     "none": "Nothing to change in policy",
 }
 _SHOWN = 3
+_MANY = 6
+"""More decisions than this with one remedy are listed without their evidence."""
 _INDENT = 8
 
 
@@ -35,13 +38,10 @@ def print_outcome(verb: str, outcome: Outcome, verbose: bool, quiet: bool) -> No
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
     plan = outcome.plan
     _header(console, plan)
-    for kind, decisions in groupby(plan.decisions, key=lambda decision: decision.remedy.kind):
-        listed = tuple(decisions)
-        accesses = sum(decision.evidence.accesses for decision in listed)
-        console.print()
-        console.print(Text(f"{_TITLES[kind]}", "bold"), Text(f"({_count(accesses, 'access', 'accesses')})", "dim"))
-        for decision in listed:
-            _decision(console, decision, verbose)
+    for kind in REMEDIES:
+        decisions = [decision for decision in plan.decisions if decision.remedy.kind == kind]
+        if decisions:
+            _section(console, kind, decisions, verbose)
     _unparsed(console, plan)
     if verb == "generate":
         _written(console, outcome)
@@ -73,34 +73,60 @@ def _header(console: Console, plan: Plan) -> None:
         _wrapped(console, f"{word:<8}", value, "bold")
 
 
-def _decision(console: Console, decision: Decision, verbose: bool) -> None:
+def _section(console: Console, kind: str, decisions: list[Decision], verbose: bool) -> None:
+    """One kind of remedy; decisions with the same remedy share one block, and its words stand once."""
+    accesses = sum(decision.evidence.accesses for decision in decisions)
+    console.print()
+    console.print(Text(_TITLES[kind], "bold"), Text(f"({_count(accesses, 'access', 'accesses')})", "dim"))
+    blocks: dict[tuple[object, ...], list[Decision]] = {}
+    for decision in decisions:
+        texts = tuple(remedy.text for remedy in _to_do(decision))
+        key = texts if kind != "allow" else (decision.id,)
+        blocks.setdefault(key, []).append(decision)
+    for block in blocks.values():
+        console.print()
+        for decision in block:
+            _head(console, decision, brief=len(block) > _MANY)
+        for remedies in zip(*map(_to_do, block)):
+            _remedy(console, remedies)
+        for line in _reasons(block) if verbose else ():
+            _wrapped(console, " " * _INDENT, line, "", "dim")
+
+
+def _to_do(decision: Decision) -> tuple[Remedy, ...]:
+    """The remedy that decides, and those beside it that are anything to do."""
+    return (decision.remedy, *(remedy for remedy in decision.also_remedies if remedy.kind != "none"))
+
+
+def _reasons(block: list[Decision]) -> Iterator[str]:
+    yield from dict.fromkeys(f"why: {decision.why}" for decision in block)
+    yield from dict.fromkeys(f"asked: {line}" for decision in block for line in decision.asked)
+
+
+def _head(console: Console, decision: Decision, brief: bool) -> None:
     access = f"{decision.source} -> {decision.target}:{decision.tclass}"
     perms = " ".join(decision.perms)
     commands = f" ({', '.join(_ranges(decision.xperms))})" if decision.xperms else ""
+    _wrapped(console, f"  {decision.id:<6}", f"{access} {{ {perms} }}{commands}", "cyan")
+    if brief:
+        return
     flags = [decision.cause, *(f"also {cause}" for cause in decision.also)]
     if decision.risk != "none":
         flags.append(f"risk {decision.risk}: {decision.risk_id}")
-    console.print()
-    _wrapped(console, f"  {decision.id:<6}", f"{access} {{ {perms} }}{commands}", "cyan")
     _wrapped(console, " " * _INDENT, f"{'; '.join(flags)} | {_evidence(decision.evidence)}", "", "dim")
-    for remedy in (decision.remedy, *decision.also_remedies):
-        _remedy(console, remedy)
-    if verbose:
-        _wrapped(console, " " * _INDENT, f"why: {decision.why}")
-        for line in decision.asked:
-            _wrapped(console, " " * _INDENT, f"asked: {line}", "", "dim")
 
 
-def _remedy(console: Console, remedy: Remedy) -> None:
-    if remedy.kind != "allow":
-        _wrapped(console, " " * _INDENT, remedy.text)
-    for rule in remedy.rules:
-        _wrapped(console, " " * _INDENT, rule_line(rule), "", "green")
-    for context in remedy.contexts:
-        _wrapped(console, " " * _INDENT, f"{context.pattern} {context.kind or '(any)'} {context.type}", "", "green")
-    for command in remedy.commands:
+def _remedy(console: Console, remedies: Sequence[Remedy]) -> None:
+    """The remedies of one block: they have one text, and each its own rules, labels and commands."""
+    if remedies[0].kind != "allow":
+        _wrapped(console, " " * _INDENT, remedies[0].text)
+    lines = [rule_line(rule) for rule in join_rules(rule for remedy in remedies for rule in remedy.rules)]
+    lines += [f"{one.pattern} {one.kind or '(any)'} {one.type}" for remedy in remedies for one in remedy.contexts]
+    for line in dict.fromkeys(lines):
+        _wrapped(console, " " * _INDENT, line, "", "green")
+    for command in dict.fromkeys(command for remedy in remedies for command in remedy.commands):
         # A command is to be copied: it is never wrapped.
-        console.print(Text(f"{'':<{_INDENT}}# {safe(command)}", "yellow"), soft_wrap=True)
+        console.print(Text(f"{' ' * _INDENT}# {safe(command)}", "yellow"), soft_wrap=True)
 
 
 def rule_line(rule: Rule) -> str:
@@ -220,4 +246,5 @@ def _wrapped(console: Console, head: str, text: str, head_style: str = "", style
     lines = Text(safe(text), style).wrap(console, width)
     for index, line in enumerate(lines):
         start = Text(head, head_style) if index == 0 else Text(" " * len(head))
+        line.rstrip()
         console.print(start + line, soft_wrap=True)

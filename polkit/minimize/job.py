@@ -75,10 +75,13 @@ def without_remedy(plan: Plan) -> tuple[Decision, ...]:
 
 
 def explain(
-    request: Request, stdin: Optional[BinaryIO] = None, progress: Optional[Callable[[int], None]] = None
+    request: Request,
+    stdin: Optional[BinaryIO] = None,
+    progress: Optional[Callable[[int], None]] = None,
+    policy: Optional[TargetPolicy] = None,
 ) -> Outcome:
-    """Read the logs and diagnose every denial; writes nothing."""
-    plan, _ = _diagnose(request, load_config(request.config), stdin, progress)
+    """Read the logs and diagnose every denial; writes nothing. ``policy`` is one loaded already, for several logs."""
+    plan, _ = _diagnose(request, load_config(request.config), stdin, progress, policy)
     return Outcome(plan)
 
 
@@ -133,17 +136,24 @@ def _write(
 
 
 def _diagnose(
-    request: Request, config: Config, stdin: Optional[BinaryIO], progress: Optional[Callable[[int], None]]
+    request: Request,
+    config: Config,
+    stdin: Optional[BinaryIO],
+    progress: Optional[Callable[[int], None]],
+    policy: Optional[TargetPolicy] = None,
 ) -> tuple[Plan, TargetPolicy]:
+    """The plan and the policy it was made on. A policy that was named is looked at before a long log is read."""
     options = _read_options(request)
     settings = _settings(request, config)
     booleans = request.booleans
     if booleans is None and config.minimize.booleans is not None:
         booleans = config.beside(config.minimize.booleans)
     state = read_booleans(booleans) if booleans is not None else {}
-    named = load_policy(request.policy, request.store) if request.policy != "auto" else None
+    if policy is None and request.policy != "auto":
+        policy = load_policy(request.policy, request.store)
     denials = totals(_read(request, options, stdin, progress))
-    policy = named or _host_policy(request, denials)
+    if policy is None:
+        policy = _host_policy(request, denials)
     return make_plan(denials, policy.with_booleans(state), settings), policy
 
 

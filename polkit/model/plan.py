@@ -36,9 +36,9 @@ REMEDIES = (
     "port",
     "level",
     "domain",
-    "allow",
-    "refuse",
     "none",
+    "refuse",
+    "allow",
 )
 """What to change, in the order a person should read them: rules last."""
 

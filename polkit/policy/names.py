@@ -20,20 +20,33 @@ class NameIndex:
         """``names`` may hold aliases: ``canonical`` says what they stand for."""
         self._canonical = canonical
         self._by_trigram: dict[str, list[str]] = {}
+        self._trigrams: dict[str, int] = {}
         self._words: Counter[str] = Counter()
+        self._found: dict[str, tuple[str, ...]] = {}
         for name in sorted(set(names)):
             self._words.update(_words(name))
-            for trigram in _trigrams(name):
+            trigrams = _trigrams(name)
+            self._trigrams[name] = len(trigrams)
+            for trigram in trigrams:
                 self._by_trigram.setdefault(trigram, []).append(name)
+        self._common = max(_SHORTLIST, len(self._trigrams) // 8)
         self._size = max(1, sum(self._words.values()))
 
     def nearest(self, name: str) -> tuple[str, ...]:
         """At most three canonical names, best first; never ``name`` itself, none that is too unlike."""
+        if name not in self._found:
+            self._found[name] = self._search(name)
+        return self._found[name]
+
+    def _search(self, name: str) -> tuple[str, ...]:
+        """Letters that nearly every name shares (``_t``) find nobody: they are left out of the search."""
         shared: Counter[str] = Counter()
         wanted = _trigrams(name)
         for trigram in wanted:
-            shared.update(self._by_trigram.get(trigram, ()))
-        alike = {other: 2 * count / (len(wanted) + len(_trigrams(other))) for other, count in shared.items()}
+            names = self._by_trigram.get(trigram, ())
+            if len(names) <= self._common:
+                shared.update(names)
+        alike = {other: 2 * count / (len(wanted) + self._trigrams[other]) for other, count in shared.items()}
         shortlist = sorted(alike, key=lambda other: (-alike[other], other))[:_SHORTLIST]
         scored = sorted((-self._score(name, other), other) for other in shortlist)
         found: list[str] = []

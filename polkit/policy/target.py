@@ -38,6 +38,8 @@ class LoadedPolicy:
     _neverallows: Optional[Neverallows]
     _names: dict[tuple[str, str], NameIndex]
     """Built when first asked for: by kind and class."""
+    _grants: dict[tuple[tuple[str, bool], ...], Grants]
+    """What was worked out for this state of the booleans."""
 
     @property
     def info(self) -> Optional[PolicyInfo]:
@@ -48,7 +50,7 @@ class LoadedPolicy:
         return self._rules.state
 
     def with_booleans(self, state: Mapping[str, bool]) -> TargetPolicy:
-        return replace(self, _rules=self._rules.with_state(state))
+        return replace(self, _rules=self._rules.with_state(state), _grants={})
 
     def type_name(self, name: str) -> Optional[str]:
         real = self._rules.facts.canonical(name)
@@ -102,7 +104,9 @@ class LoadedPolicy:
         return bool(self._rules.xperm_rules(*self._pair(source, target), tclass, operation))
 
     def grants_of(self, settings: tuple[tuple[str, bool], ...]) -> Grants:
-        return grants.grants_of(self._rules, dict(settings), sensitive_types())
+        if settings not in self._grants:
+            self._grants[settings] = grants.grants_of(self._rules, dict(settings), sensitive_types())
+        return self._grants[settings]
 
     def structural(self, attributes: tuple[str, ...]) -> Grants:
         return grants.structural(self._rules, attributes)
@@ -181,6 +185,7 @@ def load(files: PolicyFiles) -> LoadedPolicy:
         _customizable=frozenset(facts.canonical(type_) for type_ in customizable),
         _neverallows=None if files.store is None else Neverallows(files.store, facts),
         _names={},
+        _grants={},
     )
 
 

@@ -19,11 +19,6 @@ Planner = Callable[..., Plan]
 
 
 @pytest.fixture(scope="session")
-def policy(policy_root: Path) -> TargetPolicy:
-    return load_policy(str(policy_root))
-
-
-@pytest.fixture(scope="session")
 def fedora_shapes(tmp_path_factory: pytest.TempPathFactory) -> TargetPolicy:
     """A small policy with what Debian's lacks (``sources/fedora_shapes.cil``)."""
     source = Path(__file__).parent / "sources" / "fedora_shapes.cil"

@@ -29,12 +29,12 @@ REFUSED = [
     ("relabel", "container_t", "container_file_t", "dir", "relabelfrom"),
     ("execmod", "container_t", "lib_t", "file", "execmod"),
     ("unconfined-transition", "container_t", "unconfined_t", "process", "transition"),
+    ("runtime-socket", "container_t", "podman_t", "unix_stream_socket", "connectto"),
+    ("host-executables", "container_t", "bin_t", "file", "write"),
+    ("sys-rawio", "container_t", "self", "capability", "sys_rawio"),
 ]
 NOT_REFUSED = [
-    ("runtime-socket", "high", "container_t", "podman_t", "unix_stream_socket", "connectto"),
-    ("host-executables", "high", "container_t", "bin_t", "file", "write"),
     ("bpf", "high", "container_t", "self", "capability2", "bpf"),
-    ("sys-rawio", "high", "container_t", "self", "capability", "sys_rawio"),
     ("execheap", "medium", "container_t", "container_t", "process", "execheap"),
     ("execmem", "medium", "container_t", "self", "process", "execmem"),
     ("dac-override", "medium", "container_t", "self", "capability", "dac_override"),
@@ -54,6 +54,7 @@ NOT_REFUSED = [
     ("device-node", "low", "container_t", "xserver_misc_device_t", "chr_file", "map"),
     ("generic-port", "low", "container_t", "unreserved_port_t", "tcp_socket", "name_bind"),
     ("setid", "low", "container_t", "self", "capability", "setuid"),
+    ("minor-capability", "low", "container_t", "self", "capability", "ipc_lock"),
 ]
 
 

@@ -33,10 +33,9 @@ def boolean_remedy(options: tuple[BooleanOption, ...]) -> Remedy:
     chosen = options[0]
     words = " ".join(f"{name}={'on' if value else 'off'}" for name, value in chosen.settings)
     grants = chosen.grants
-    text = (
-        f"Turn {describe(chosen)}; in the whole policy that newly allows {grants.accesses} accesses "
-        f"of {grants.domains} domains to {grants.types} types."
-    )
+    newly = _count(grants.accesses, "access", "accesses")
+    reach = f"{_count(grants.domains, 'domain', 'domains')} to {_count(grants.types, 'type', 'types')}"
+    text = f"Turn {describe(chosen)}; in the whole policy that newly allows {newly} of {reach}."
     if grants.types > _NARROW and grants.sample:
         text += f" Among them: {', '.join(grants.sample[:4])}; leave it off if one access is all that asks for it."
     if len(options) > 1:
@@ -48,3 +47,7 @@ def boolean_remedy(options: tuple[BooleanOption, ...]) -> Remedy:
 def describe(option: BooleanOption) -> str:
     """``container_use_devices on``, or two of them joined by "and"."""
     return " and ".join(f"{name} {'on' if value else 'off'}" for name, value in option.settings)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

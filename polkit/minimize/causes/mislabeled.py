@@ -158,13 +158,18 @@ def _label(question: Question, place: HostPath) -> str:
 
 
 def _tree_rules(question: Question, tree: LabelTree) -> tuple[Rule, ...]:
-    """The observed permission on the new type, and what a dontaudit rule on the old one hid (design: dontaudited)."""
+    """The observed permission on the new type, and what a dontaudit rule on the old one hid (design: dontaudited).
+
+    Never a hidden ioctl: nobody saw its command, so it could not be granted exactly.
+    """
+    source, target, tclass = question.source, question.target, question.key.tclass
     rules: list[Rule] = list(rules_for(question.access, tree.type))
-    silent = question.policy.dontaudited(question.source, question.target, question.key.tclass)
-    silent = silent - question.policy.allowed(question.source, question.target, question.key.tclass)
-    hidden = tuple(sorted(silent if tree.writable else silent - WRITING - {"execute", "execmod", "entrypoint"}))
+    hidden = question.policy.dontaudited(source, target, tclass) - question.policy.allowed(source, target, tclass)
+    hidden -= {"ioctl", "execmod", "entrypoint"}
+    if not tree.writable:
+        hidden -= WRITING | {"execute", "execute_no_trans"}
     if hidden:
-        rules.append(AvRule("allow", question.source, tree.type, question.key.tclass, hidden))
+        rules.append(AvRule("allow", source, tree.type, tclass, tuple(sorted(hidden))))
     return tuple(rules)
 
 
