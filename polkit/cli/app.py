@@ -6,7 +6,6 @@ Verbs are imported when they are called, so that ``polkit --help`` loads no pars
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import sys
 from typing import Any, Optional
@@ -90,6 +89,8 @@ def _wants_json(arguments: Optional[list[str]]) -> bool:
 
 def _report(message: str, hint: str, exit_code: int, as_json: bool) -> None:
     if as_json:
+        import json
+
         error = {"message": message, "hint": hint or None, "exit_code": exit_code}
         print(json.dumps({"schema": "polkit.error/1", "error": error}, indent=2))
         return
