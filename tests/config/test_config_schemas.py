@@ -101,38 +101,11 @@ PLAN: dict[str, Any] = {
     },
     "predicted": [],
 }
-PARTY = {"user": "system_u", "role": "system_r", "type": "container_t"}
-LEDGER: dict[str, Any] = {
-    "schema": "polkit.ledger/1",
-    "source": "0" * 64,
-    "bytes": 100,
-    "counts": [
-        {
-            "key": {
-                "source": PARTY,
-                "target": PARTY,
-                "class": "tcp_socket",
-                "perms": ["name_bind"],
-                "xperm": {"kind": "ioctl", "number": 1},
-                "port": {"protocol": "tcp", "number": 8000},
-                "levels": {
-                    "l1_l2": "equal",
-                    "l1_h2": "dominates",
-                    "h1_l2": "dominated",
-                    "h1_h2": "incomparable",
-                    "l1_h1": "unknown",
-                    "l2_h2": "equal",
-                },
-            },
-            "evidence": EVIDENCE,
-        }
-    ],
-}
 ERROR: dict[str, Any] = {
     "schema": "polkit.error/1",
     "error": {"message": "no policy", "hint": "name one with --policy", "exit_code": 4},
 }
-WHOLE = {"plan": PLAN, "ledger": LEDGER, "error": ERROR}
+WHOLE = {"plan": PLAN, "error": ERROR}
 
 
 @pytest.fixture(params=sorted(WHOLE))
