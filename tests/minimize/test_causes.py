@@ -86,14 +86,14 @@ TABLE: list[tuple[str, str, dict[str, Any], tuple[str, tuple[str, ...], str]]] =
     ),
     (
         "host's shared memory",
-        avc("write", "tmpfs_t", "dir", fields='comm="p" path="/dev/shm" dev="tmpfs"'),
+        avc("create", "tmpfs_t", fields='comm="p" path="/dev/shm/ring" dev="tmpfs"'),
         {},
         ("mislabeled", (), "mount"),
     ),
     ("level of another container", avc("read", "container_file_t", levels=OTHER), {}, ("constraint", (), "level")),
     (
         "no rule and no level",
-        avc("relabelto", "container_file_t", levels=OTHER),
+        avc("relabelto", "container_file_t", "dir", levels=OTHER),
         {"accepted": frozenset({"all"})},
         ("missing-rule", ("constraint",), "allow"),
     ),
@@ -127,7 +127,7 @@ TABLE: list[tuple[str, str, dict[str, Any], tuple[str, tuple[str, ...], str]]] =
         {},
         ("boolean", (), "boolean"),
     ),
-    ("certificates behind a boolean", avc("read", "cert_t"), {}, ("boolean", (), "boolean")),
+    ("network file system behind a boolean", avc("read", "nfs_t"), {}, ("boolean", (), "boolean")),
     ("two booleans at once", avc("read", "vhost_device_t", "blk_file"), {}, ("boolean", (), "boolean")),
     (
         "bind a generic port",
@@ -178,7 +178,7 @@ def test_every_cause_has_a_row() -> None:
 
 
 def test_dontaudited_is_left_alone_unless_asked(plan_of: Planner) -> None:
-    record = avc("block_suspend", "container_t", "capability2", levels=SELF)
+    record = avc("setfscreate", "container_t", "process", levels=SELF)
     (decision,) = plan_of(record).decisions
     assert (decision.cause, decision.remedy.kind, decision.remedy.rules) == ("dontaudited", "none", ())
     (decision,) = plan_of(record, include_dontaudited=True).decisions
