@@ -15,7 +15,7 @@ from pathlib import Path
 from polkit.cli.options import plan_options
 from polkit.cli.plan_text import rule_line
 from polkit.cli.safe import safe
-from polkit.minimize.job import Outcome, Request, explain
+from polkit.minimize import Outcome, Request, explain
 from polkit.model import Remedy
 from polkit.policy import TargetPolicy, load_policy
 

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from polkit.audit import dump, read_logs
-from polkit.minimize.plan_json import plan_object
+from polkit.minimize import plan_object
 from polkit.policy import TargetPolicy
 from tests.fixture_plans import FIXTURES, logs, outcome_of
 

@@ -20,7 +20,7 @@ def command(format_: str, quiet: bool, verbose: bool, extend: bool, **asked: Any
     """
     from polkit.cli.reading import read_with_progress, request_from
     from polkit.cli.show import show
-    from polkit.minimize.job import explain
+    from polkit.minimize import explain
 
     request = request_from(asked)
     outcome = read_with_progress(lambda stdin, progress: explain(request, stdin, progress), quiet)

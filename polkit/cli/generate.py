@@ -37,7 +37,7 @@ def command(
     """
     from polkit.cli.reading import read_with_progress, request_from
     from polkit.cli.show import show
-    from polkit.minimize.job import generate
+    from polkit.minimize import generate
 
     request = request_from({**asked, "version": module_version})
     outcome = read_with_progress(lambda stdin, progress: generate(request, output, force, stdin, progress), quiet)

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from polkit.cli.safe import safe
-from polkit.minimize import join_rules
-from polkit.minimize.job import Outcome, without_remedy
+from polkit.minimize import Outcome, join_rules, without_remedy
 from polkit.model import REMEDIES, AvRule, Decision, Evidence, Plan, Remedy, Rule, XpermRule
 
 _TITLES = {
@@ -107,7 +106,8 @@ def _head(console: Console, decision: Decision, brief: bool) -> None:
     access = f"{decision.source} -> {decision.target}:{decision.tclass}"
     perms = " ".join(decision.perms)
     commands = f" ({', '.join(_ranges(decision.xperms))})" if decision.xperms else ""
-    _wrapped(console, f"  {decision.id:<6}", f"{access} {{ {perms} }}{commands}", "cyan")
+    count = f" ({_count(decision.evidence.records, 'denial')})" if brief else ""
+    _wrapped(console, f"  {decision.id:<6}", f"{access} {{ {perms} }}{commands}{count}", "cyan")
     if brief:
         return
     flags = [decision.cause, *(f"also {cause}" for cause in decision.also)]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO, Optional
 
-from polkit.minimize.job import Outcome, Request
+from polkit.minimize import Outcome, Request
 
 Job = Callable[[Optional[BinaryIO], Optional[Callable[[int], None]]], Outcome]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from polkit.minimize.job import Outcome
-from polkit.minimize.plan_json import plan_text
+from polkit.minimize import Outcome, plan_text
 
 
 def show(verb: str, outcome: Outcome, format_: str, verbose: bool, quiet: bool) -> None:

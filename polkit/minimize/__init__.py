@@ -1,23 +1,35 @@
-"""The least change: cause -> remedy -> plan -> module. Start with ``make_plan``; the ladder is in ``ladder.py``."""
+"""The least change: cause -> remedy -> plan -> module.
+
+``explain`` and ``generate`` are the whole job; ``make_plan`` is its heart, and the ladder is in ``ladder.py``.
+"""
 
 from __future__ import annotations
 
 from polkit.minimize.assembling import assemble, describe_module
 from polkit.minimize.inspect import read_inspect
+from polkit.minimize.job import Outcome, Request, explain, generate, without_remedy
 from polkit.minimize.joining import join_rules
 from polkit.minimize.paths import Mount, PathMap, join_maps, parse_mount
+from polkit.minimize.plan_json import plan_object, plan_text
 from polkit.minimize.planning import make_plan
 from polkit.minimize.question import Settings
 
 __all__ = [
     "Mount",
+    "Outcome",
     "PathMap",
+    "Request",
     "Settings",
     "assemble",
     "describe_module",
+    "explain",
+    "generate",
     "join_maps",
     "join_rules",
     "make_plan",
     "parse_mount",
+    "plan_object",
+    "plan_text",
     "read_inspect",
+    "without_remedy",
 ]

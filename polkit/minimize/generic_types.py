@@ -6,7 +6,7 @@ label is invalid or absent) and the answers that volume denials get in the threa
 
 from __future__ import annotations
 
-from polkit.policy.interface import TargetPolicy
+from polkit.policy import TargetPolicy
 
 _NOBODY = {
     "default_t": "nothing in file_contexts matches the path",

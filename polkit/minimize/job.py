@@ -154,7 +154,11 @@ def _diagnose(
     denials = totals(_read(request, options, stdin, progress))
     if policy is None:
         policy = _host_policy(request, denials)
-    return make_plan(denials, policy.with_booleans(state), settings), policy
+    plan = make_plan(denials, policy.with_booleans(state), settings)
+    if plan.input.undated and (options.since is not None or options.until is not None):
+        note = f"{plan.input.undated} denials carry no full date: --since and --until let them pass"
+        plan = replace(plan, notes=(*plan.notes, note))
+    return plan, policy
 
 
 def _read(

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from typing import Optional
 
 from polkit.minimize.generic_types import why_generic
-from polkit.minimize.paths import HostPath, is_below
+from polkit.minimize.paths import HostPath
 from polkit.minimize.question import DEVICE_CLASSES, FILE_CLASSES, LabelTree, Settings, host_path
 from polkit.model import Counted
 from polkit.module import quote_path, tree_pattern
-from polkit.policy.interface import TargetPolicy
+from polkit.policy import TargetPolicy
 
 WRITING = frozenset(
     (
@@ -50,7 +50,7 @@ def own_labels(counted: Iterable[Counted], policy: TargetPolicy, settings: Setti
                 devices.add(root)
             if not WRITING.isdisjoint(one.key.perms):
                 written.add(root)
-    trees = {root: _tree(root, root in devices, root in written, roots, policy, settings) for root in roots.values()}
+    trees = {root: _tree(root, root in devices, root in written, policy, settings) for root in roots.values()}
     return {path: trees[root] for path, root in sorted(roots.items())}
 
 
@@ -67,7 +67,7 @@ def _needed(one: Counted, policy: TargetPolicy, settings: Settings) -> Iterable[
         place = host_path(path, key.tclass, one.evidence, from_container, settings.paths)
         if place is None or better_label(place, source, target, key.tclass, policy) is not None:
             continue
-        root = _root(place, key.tclass)
+        root = _root(place, target, key.tclass)
         if root is not None:
             yield place.path, root
 
@@ -80,13 +80,17 @@ def better_label(place: HostPath, source: str, target: str, tclass: str, policy:
     return None if why_generic(policy, source, label.type, tclass) else label.type
 
 
-def _root(place: HostPath, tclass: str) -> Optional[str]:
-    """The directory or file to label: the mount's source where that is nobody else's, else the path's own directory."""
+def _root(place: HostPath, target: str, tclass: str) -> Optional[str]:
+    """The directory or file to label: the mount's source where that is nobody else's, else the path's own directory.
+
+    A host process's path is labelled only where nothing in file_contexts matches it; elsewhere the type is wrong
+    because the file was moved, and restoring it is the remedy.
+    """
     if tclass in DEVICE_CLASSES and place.path.startswith("/dev/"):
         return place.path
     if place.mount is not None and not is_system_directory(place.mount.host):
         return place.mount.host
-    if place.mount is None:
+    if place.mount is None and target != "default_t":
         return None
     directory = place.path if tclass == "dir" else posixpath.dirname(place.path)
     if not is_system_directory(directory):
@@ -94,12 +98,9 @@ def _root(place: HostPath, tclass: str) -> Optional[str]:
     return None if is_system_directory(place.path) else place.path
 
 
-def _tree(
-    root: str, device: bool, written: bool, roots: dict[str, str], policy: TargetPolicy, settings: Settings
-) -> LabelTree:
-    single = device or (root in roots and not any(path != root and is_below(path, root) for path in roots))
+def _tree(root: str, device: bool, written: bool, policy: TargetPolicy, settings: Settings) -> LabelTree:
     kind = "device" if device else ("cache" if written else "model")
     attributes = ("device_node", "file_type") if device else ("file_type",)
     known = tuple(attribute for attribute in attributes if policy.types(attribute))
-    pattern = quote_path(root) if single and device else tree_pattern(root)
+    pattern = quote_path(root) if device else tree_pattern(root)
     return LabelTree(root, pattern, f"{settings.module}_{kind}_t", known, written)

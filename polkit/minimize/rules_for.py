@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polkit.model import SELF, AvRule, Rule, XpermRule
-from polkit.policy.interface import Access
+from polkit.policy import Access
 
 
 def rules_for(access: Access, target: str = "") -> tuple[Rule, ...]:

@@ -7,7 +7,7 @@ from typing import Optional
 from polkit.minimize.own_labels import WRITING
 from polkit.minimize.question import Finding, Question
 from polkit.model import Remedy
-from polkit.policy.interface import FailedConstraint
+from polkit.policy import FailedConstraint
 
 _SAME_LEVEL = "podman --security-opt label=level:s0:cX,cY; Kubernetes seLinuxOptions.level"
 

@@ -37,7 +37,8 @@ def _no_domain(question: Question) -> Optional[Finding]:
         )
         why = f"{program} runs in {source}, where only kernel threads belong; it was never moved to its own domain."
         return _finding(question, text, why)
-    if question.policy.types("domain") and not question.policy.is_domain(source):
+    known = question.policy.info is not None and question.policy.types("domain")
+    if known and not question.policy.is_domain(source):
         text = f"Read the log against the policy of the host it comes from: here {source} is no domain."
         why = f"{program} runs in {source}, which the target policy has as a type of objects, not of processes."
         return _finding(question, text, why, (f"is {source} a domain? no",))
