@@ -12,13 +12,14 @@ import re
 from typing import Optional
 
 from polkit.audit.denial import Denial, parse_denial
-from polkit.audit.heads import CUT, DENIED, GRANTED, NEITHER, claim
+from polkit.audit.heads import CUT, DENIED, GRANTED, NEITHER, SELINUX_ERR, claim
 from polkit.audit.reading import Unreadable
-from polkit.audit.scan import Found
+from polkit.audit.scan import MOST_LINES, Found
 from polkit.audit.vocabulary import CLASSES, FIELDS, PERMISSIONS
 
 _WIDE_GAP = re.compile(r"[ \t]{3,}")
 _MOST_WAYS = 6
+_MOST_PIECES = 2 * MOST_LINES
 _HEAD_LINES = 4
 _LONGEST = 16384
 _TOKEN = re.compile(r'"[^"]*"?|[^\s"]+', re.ASCII)
@@ -66,7 +67,7 @@ def verdict_of(found: Found) -> str:
 def _rejoined(found: Found) -> Optional[tuple[Denial, str]]:
     pieces = _WIDE_GAP.split(found.text)
     pieces = [piece for piece in (*pieces, *found.continuation) if piece]
-    if len(pieces) < 2:
+    if not 2 <= len(pieces) <= _MOST_PIECES or not _may_be_whole(pieces, found):
         return None
     best: Optional[tuple[Denial, str]] = None
     least = 0
@@ -79,6 +80,15 @@ def _rejoined(found: Found) -> Optional[tuple[Denial, str]]:
         elif denial and best and denial.key != best[0].key:
             return None
     return best
+
+
+def _may_be_whole(pieces: list[str], found: Found) -> bool:
+    """Whether every field that a denial needs is there, wherever the wraps stand: most damaged records lack one, and
+    trying all ways of joining them takes a thousand times as long as this."""
+    text = "".join("".join(piece.split()) for piece in pieces)
+    if found.claim.kind == SELINUX_ERR:
+        return "context=" in text
+    return all(word in text for word in ("scontext=", "tcontext=", "tclass="))
 
 
 def _whole(prefix: str, text: str) -> Optional[Denial]:

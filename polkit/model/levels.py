@@ -18,10 +18,13 @@ _MOST_CATEGORIES = 65536
 
 
 class Level(NamedTuple):
-    """One level: a sensitivity's number and the numbers of its categories."""
+    """One level: a sensitivity's number and its categories, bit N for category N.
+
+    A set of numbers would take a second for a level made to be slow (``c0.c65535`` some hundred times).
+    """
 
     sensitivity: int
-    categories: frozenset[int]
+    categories: int
 
 
 class LevelRange(NamedTuple):
@@ -37,7 +40,7 @@ def parse_level(text: str) -> Optional[Level]:
     found = _SENSITIVITY.match(sensitivity)
     if not found:
         return None
-    numbers: set[int] = set()
+    numbers = 0
     for part in categories.split(",") if categories else ():
         category = _CATEGORY.match(part)
         if not category:
@@ -45,8 +48,8 @@ def parse_level(text: str) -> Optional[Level]:
         first, last = int(category[1]), int(category[2] or category[1])
         if last < first or last >= _MOST_CATEGORIES:
             return None
-        numbers.update(range(first, last + 1))
-    return Level(int(found[1]), frozenset(numbers))
+        numbers |= ((1 << (last - first + 1)) - 1) << first
+    return Level(int(found[1]), numbers)
 
 
 def parse_range(text: str) -> Optional[LevelRange]:
@@ -63,9 +66,10 @@ def compare(one: Level, other: Level) -> str:
     """How ``one`` stands to ``other``: equal, dominates, dominated or incomparable."""
     if one == other:
         return EQUAL
-    if one.sensitivity >= other.sensitivity and one.categories >= other.categories:
+    common = one.categories & other.categories
+    if one.sensitivity >= other.sensitivity and common == other.categories:
         return DOMINATES
-    if one.sensitivity <= other.sensitivity and one.categories <= other.categories:
+    if one.sensitivity <= other.sensitivity and common == one.categories:
         return DOMINATED
     return INCOMPARABLE
 

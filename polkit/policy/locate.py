@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import filecmp
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -62,7 +63,7 @@ def _automatic(host: Path) -> PolicyFiles:
 
 def _named(path: Path) -> PolicyFiles:
     """A binary policy, with what its place in the tree implies, or the newest of a root directory."""
-    if path.is_dir():
+    if _answered(path.is_dir, path):
         return _in_root(path)
     home = path.absolute().parent.parent
     in_tree = (
@@ -124,7 +125,7 @@ def _configured_name(root: Path) -> Optional[str]:
 
 def _file_contexts(home: Path) -> Optional[Path]:
     path = home / "contexts/files/file_contexts"
-    return path if path.is_file() else None
+    return path if _answered(path.is_file, path) else None
 
 
 def _implied_store(root: Path, name: str, policy: Path) -> Optional[Path]:
@@ -140,9 +141,19 @@ def _implied_store(root: Path, name: str, policy: Path) -> Optional[Path]:
 def _checked_store(store: Path) -> Path:
     """The module store a user named, as the directory or as its ``active``."""
     for candidate in (store, store.parent if store.name == "active" else store):
-        if (candidate / "active/modules").is_dir():
+        if _answered((candidate / "active/modules").is_dir, candidate):
             return candidate
     raise SourceError(
         f"{store}: not a module store",
         hint="name the directory that holds active/modules, e.g. /var/lib/selinux/targeted",
     )
+
+
+def _answered(question: Callable[[], bool], path: Path) -> bool:
+    """What ``path.is_dir`` or ``path.is_file`` says. SourceError where it can't tell: a closed directory above it, a
+    name that is too long."""
+    try:
+        return question()
+    except OSError as error:
+        hint = "a host's policy is usually readable by root only" if isinstance(error, PermissionError) else ""
+        raise SourceError(f"{path}: {error.strerror}", hint=hint) from error

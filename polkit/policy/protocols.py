@@ -227,6 +227,11 @@ def import_selinux() -> SelinuxModule:
             "libselinux' Python bindings are not installed",
             hint=_HINT.format(package="python3-selinux or python3-libselinux"),
         ) from error
+    if not hasattr(selinux, "selabel_open"):
+        raise MissingDependency(
+            "the `selinux` found is not libselinux' Python bindings",
+            hint=_HINT.format(package="python3-selinux or python3-libselinux"),
+        )
     return cast(SelinuxModule, selinux)
 
 

@@ -179,3 +179,39 @@ def test_permission_denied_is_told_apart(tmp_path, monkeypatch, compiled):
     monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(SourceError, match="permission denied"):
         load_policy(str(path))
+
+
+def test_a_name_that_is_too_long_is_a_source_error(root):
+    with pytest.raises(SourceError, match="too long"):
+        locate("a" * 300)
+    with pytest.raises(SourceError, match="too long"):
+        locate(str(root), "a" * 300)
+
+
+@pytest.fixture
+def closed(tmp_path_factory):
+    """A directory that an ordinary user can't look into, seen by one: root sees everything."""
+    place = tmp_path_factory.mktemp("closed")
+    for above in (place, *list(place.parents)[:2]):
+        above.chmod(0o755)
+    (place / "inner").mkdir()
+    (place / "inner").chmod(0)
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)
+    yield place / "inner"
+    os.seteuid(was)
+
+
+def test_what_lies_below_a_closed_directory_is_a_source_error(closed):
+    with pytest.raises(SourceError, match="Permission denied") as error:
+        locate(str(closed / "policy.33"))
+    assert "root" in error.value.hint
+
+
+def test_another_module_called_selinux_is_not_taken_for_the_bindings(tmp_path, root):
+    (tmp_path / "selinux.py").write_text("")
+    code = f"from polkit.policy import load_policy; load_policy({str(root)!r}).file_label('/etc/passwd', 'file')"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "MissingDependency: the `selinux` found is not libselinux' Python bindings" in done.stderr
