@@ -6,7 +6,7 @@ a compressed file asks for them.
 
 from __future__ import annotations
 
-from polkit.audit.journal import host_journal
+from polkit.audit.host import read_host_logs
 from polkit.audit.ledger import Ledger, Partial, merge, totals
 from polkit.audit.ledger_file import SCHEMA, dump, load
 from polkit.audit.read import read_logs
@@ -19,10 +19,10 @@ __all__ = [
     "Partial",
     "ReadOptions",
     "dump",
-    "host_journal",
     "load",
     "merge",
     "parse_when",
+    "read_host_logs",
     "read_logs",
     "totals",
 ]

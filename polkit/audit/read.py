@@ -58,6 +58,11 @@ def read_logs(
     return reduce(merge, chain(ledgers, (_unread(*refusal) for refusal in refused)), Ledger())
 
 
+def read_stream(name: str, stream: BinaryIO, options: ReadOptions, progress: Optional[Progress] = None) -> Ledger:
+    """Read what is open already, under a name for the books: another command's output, say."""
+    return _read_source(Source(name, None), options, stream, _Meter(progress))
+
+
 class _Meter:
     def __init__(self, progress: Optional[Progress]) -> None:
         self._progress = progress

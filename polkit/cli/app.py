@@ -36,19 +36,40 @@ class Verbs(click.Group):
         command: click.Command = importlib.import_module(f"polkit.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[Optional[str], Optional[click.Command], list[str]]:
+        """As click does, but a mistyped verb is answered with the one that was meant."""
+        name = args[0]
+        if name not in VERBS and not name.startswith("-"):
+            import difflib
+
+            nearest = difflib.get_close_matches(name, VERBS, 1)
+            meant = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise click.UsageError(f"no verb {name!r}{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table of verbs, without importing them."""
         with formatter.section("Verbs"):
             formatter.write_dl([(name, VERBS[name]) for name in self.list_commands(ctx)])
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Verbs,
+    invoke_without_command=True,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="polkit")
-def polkit() -> None:
+@click.pass_context
+def polkit(context: click.Context) -> None:
     """From SELinux denials of container workloads to the smallest policy change.
 
     Logs are files, directories, globs or - for standard input. `polkit VERB --help` explains each verb.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def run(arguments: Optional[list[str]] = None) -> None:

@@ -1,4 +1,4 @@
-"""From a verb's options to its Request, and a progress bar for readings that take over a second."""
+"""From a verb's options to its Request, and a sign of life for what takes over a second."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, BinaryIO, Optional
 
 from polkit.minimize import Outcome, Request
 
-Job = Callable[[Optional[BinaryIO], Optional[Callable[[int], None]]], Outcome]
+Job = Callable[[BinaryIO, Optional["StatusLine"]], Outcome]
 
 _PATIENCE = 1.0
-"""Seconds without a sign of life that nobody minds."""
+"""Seconds of reading without a sign of life that nobody minds."""
 _PAUSE = 0.1
 
 
@@ -21,33 +21,42 @@ def request_from(asked: dict[str, Any]) -> Request:
     return Request(**asked)
 
 
-class Progress:
-    """A line on stderr with what was read so far: only on a terminal, only after a second, wiped at the end."""
+class StatusLine:
+    """One line on stderr that says what is under way, drawn over itself and wiped at the end."""
 
     def __init__(self) -> None:
-        self._start = self._last = time.monotonic()
+        self._begun: Optional[float] = None
+        self._last = 0.0
         self._shown = False
 
-    def __call__(self, read: int) -> None:
-        """Told how many bytes were read so far; draws at most ten times a second."""
+    def phase(self, text: str) -> None:
+        """A step that takes about a second begins."""
+        self._draw(text)
+
+    def reading(self, read: int) -> None:
+        """So many bytes were read so far: shown after a second, at most ten times a second."""
         now = time.monotonic()
-        if now - self._start < _PATIENCE or now - self._last < _PAUSE:
-            return
-        self._last, self._shown = now, True
-        print(f"\rreading  {read / 1e6:,.0f} MB", end="", file=sys.stderr, flush=True)
+        self._begun = self._begun or now
+        if now - self._begun >= _PATIENCE and now - self._last >= _PAUSE:
+            self._last = now
+            self._draw(f"reading  {read / 1e6:,.0f} MB")
 
     def close(self) -> None:
-        """Wipe the line, where one was shown."""
+        """Wipe the line, where one was drawn."""
         if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._draw("")
+
+    def _draw(self, text: str) -> None:
+        self._shown = True
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def read_with_progress(job: Job, quiet: bool) -> Outcome:
-    """Run the job with standard input as bytes, and with a Progress where somebody may be watching."""
+    """Run the job with standard input as bytes, and with a StatusLine where somebody may be watching."""
     if quiet or not sys.stderr.isatty():
         return job(sys.stdin.buffer, None)
-    progress = Progress()
+    status = StatusLine()
     try:
-        return job(sys.stdin.buffer, progress)
+        return job(sys.stdin.buffer, status)
     finally:
-        progress.close()
+        status.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from polkit.minimize.assembling import assemble, describe_module
 from polkit.minimize.inspect import read_inspect
-from polkit.minimize.job import Outcome, Request, explain, generate, without_remedy
+from polkit.minimize.job import Outcome, Progress, Request, explain, generate, without_remedy
 from polkit.minimize.joining import join_rules
 from polkit.minimize.paths import Mount, PathMap, join_maps, parse_mount
 from polkit.minimize.plan_json import plan_object, plan_text
@@ -18,6 +18,7 @@ __all__ = [
     "Mount",
     "Outcome",
     "PathMap",
+    "Progress",
     "Request",
     "Settings",
     "assemble",

@@ -5,12 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Optional
+from typing import BinaryIO, Optional, Protocol
 
-from polkit.audit import Ledger, ReadOptions, host_journal, parse_when, read_logs, totals
+from polkit.audit import Ledger, ReadOptions, parse_when, read_host_logs, read_logs, totals
 from polkit.config import Config, check_module_name, check_module_version, load_config
 from polkit.errors import MissingDependency, UsageError
 from polkit.minimize.assembling import assemble, describe_module
@@ -26,7 +25,16 @@ from polkit.module import compile_module
 from polkit.policy import TargetPolicy, load_policy, read_booleans, risk_ids
 
 DEFAULT_NAME = "polkit_local"
-HOST_LOG = "/var/log/audit/audit.log"
+
+
+class Progress(Protocol):
+    """Told what is under way, for somebody who waits."""
+
+    def reading(self, read: int) -> None:
+        """So many bytes of logs have been read so far."""
+
+    def phase(self, text: str) -> None:
+        """A step begins that takes about a second."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ def without_remedy(plan: Plan) -> tuple[Decision, ...]:
 def explain(
     request: Request,
     stdin: Optional[BinaryIO] = None,
-    progress: Optional[Callable[[int], None]] = None,
+    progress: Optional[Progress] = None,
     policy: Optional[TargetPolicy] = None,
 ) -> Outcome:
     """Read the logs and diagnose every denial; writes nothing. ``policy`` is one loaded already, for several logs."""
@@ -90,7 +98,7 @@ def generate(
     directory: Optional[Path] = None,
     force: bool = False,
     stdin: Optional[BinaryIO] = None,
-    progress: Optional[Callable[[int], None]] = None,
+    progress: Optional[Progress] = None,
 ) -> Outcome:
     """Read, diagnose and write the module directory: the module's source and package, and ``plan.json``.
 
@@ -139,7 +147,7 @@ def _diagnose(
     request: Request,
     config: Config,
     stdin: Optional[BinaryIO],
-    progress: Optional[Callable[[int], None]],
+    progress: Optional[Progress],
     policy: Optional[TargetPolicy] = None,
 ) -> tuple[Plan, TargetPolicy]:
     """The plan and the policy it was made on. A policy that was named is looked at before a long log is read."""
@@ -149,6 +157,8 @@ def _diagnose(
     if booleans is None and config.minimize.booleans is not None:
         booleans = config.beside(config.minimize.booleans)
     state = read_booleans(booleans) if booleans is not None else {}
+    if progress is not None:
+        progress.phase("loading the policy")
     if policy is None and request.policy != "auto":
         policy = load_policy(request.policy, request.store)
     denials = totals(_read(request, options, stdin, progress))
@@ -161,14 +171,12 @@ def _diagnose(
     return plan, policy
 
 
-def _read(
-    request: Request, options: ReadOptions, stdin: Optional[BinaryIO], progress: Optional[Callable[[int], None]]
-) -> Ledger:
-    """The logs that were named, else this host's audit log, else its journal."""
-    if request.logs or Path(HOST_LOG).exists():
-        return read_logs(request.logs or (HOST_LOG,), options, stdin=stdin, progress=progress)
-    with host_journal() as journal:
-        return read_logs(("-",), options, stdin=journal, progress=progress)
+def _read(request: Request, options: ReadOptions, stdin: Optional[BinaryIO], progress: Optional[Progress]) -> Ledger:
+    """The logs that were named, else this host's own."""
+    reading = progress.reading if progress is not None else None
+    if request.logs:
+        return read_logs(request.logs, options, stdin=stdin, progress=reading)
+    return read_host_logs(options, reading)
 
 
 def _host_policy(request: Request, denials: Denials) -> TargetPolicy:
