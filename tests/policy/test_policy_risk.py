@@ -32,6 +32,18 @@ REFUSED = [
     ("runtime-socket", "container_t", "podman_t", "unix_stream_socket", "connectto"),
     ("host-executables", "container_t", "bin_t", "file", "write"),
     ("sys-rawio", "container_t", "self", "capability", "sys_rawio"),
+    ("unconfined-transition", "user_t", "sysadm_t", "process", "transition"),
+    ("unconfined-transition", "container_t", "container_engine_t", "process", "dyntransition"),
+    ("unconfined-transition", "container_t", "spc_t", "process2", "nnp_transition"),
+    ("host-executables", "container_t", "user_cron_spool_t", "file", "write"),
+    ("host-executables", "container_t", "sshd_unit_t", "file", "create"),
+    ("host-executables", "container_t", "udev_rules_t", "dir", "add_name"),
+    ("host-executables", "container_t", "modules_object_t", "file", "write"),
+    ("kernel-settings", "container_t", "sysctl_kernel_t", "file", "write"),
+    ("kernel-settings", "container_t", "debugfs_t", "file", "append"),
+    ("audit-trail", "container_t", "auditd_log_t", "file", "unlink"),
+    ("service-control", "container_t", "sshd_unit_t", "service", "stop"),
+    ("service-control", "container_t", "init_t", "system", "start"),
 ]
 NOT_REFUSED = [
     ("bpf", "high", "container_t", "self", "capability2", "bpf"),
