@@ -9,6 +9,7 @@ from polkit.module.cil import render_cil
 from polkit.module.compile import OLDEST, CompiledModule, build_package, compile_module, write_module
 from polkit.module.fc import quote_path, render_fc, tree_pattern
 from polkit.module.link import LinkResult, link_check
+from polkit.module.names import is_writable
 from polkit.module.te import needs_cil, render_te
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "LinkResult",
     "build_package",
     "compile_module",
+    "is_writable",
     "link_check",
     "needs_cil",
     "quote_path",

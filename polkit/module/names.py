@@ -84,8 +84,13 @@ def _unless_self(target: str) -> tuple[str, ...]:
     return () if target == SELF else (target,)
 
 
+def is_writable(name: str) -> bool:
+    """Whether a policy language takes ``name`` as the name of a type, class, permission or role of the target's."""
+    return bool(IDENTIFIER.match(name) and _REFERRED.match(name)) and name not in _CIL_WORDS
+
+
 def _check(name: str, what: str, declared: bool = False) -> None:
-    if not (IDENTIFIER.match(name) and _REFERRED.match(name)) or name in _CIL_WORDS:
+    if not is_writable(name):
         raise CompileError(f"{name[:80]!r} can't be a {what} in a policy module")
     if declared and "." in name:
         raise CompileError(f"{name[:80]!r} can't be a {what} of the module's own: a dot is a namespace of CIL")

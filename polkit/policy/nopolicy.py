@@ -1,4 +1,4 @@
-"""``--policy none``: every name is taken as known, nothing as allowed, and nothing else is known."""
+"""``--policy none``: every name that a policy can have is taken as known, nothing as allowed, nothing else is known."""
 
 # ruff: noqa: D102 (the interface documents the methods)
 from __future__ import annotations
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Optional
 
 from polkit.model import Context, Grants, PolicyInfo, Port
+from polkit.module import is_writable
 from polkit.policy.interface import Access, PortLabel, TargetPolicy, Verdict
 
 _CONTAINER_DOMAINS = ("container_t", "svirt_lxc_net_t", "container_init_t", "container_kvm_t", "spc_t")
@@ -24,8 +25,8 @@ _SHARED = {
 class _Anything(frozenset[str]):
     """The permissions of a class nobody knows: any name is one of them, none can be listed."""
 
-    def __contains__(self, _item: object) -> bool:
-        return True
+    def __contains__(self, item: object) -> bool:
+        return isinstance(item, str) and is_writable(item)
 
 
 class NoPolicy:
@@ -46,16 +47,16 @@ class NoPolicy:
         return NoPolicy({**self._booleans, **state})
 
     def type_name(self, name: str) -> Optional[str]:
-        return name
+        return name if is_writable(name) else None
 
     def has_class(self, tclass: str) -> bool:
-        return True
+        return is_writable(tclass)
 
     def has_user(self, user: str) -> bool:
         return True
 
     def has_role(self, role: str) -> bool:
-        return True
+        return is_writable(role)
 
     def permissions(self, tclass: str) -> frozenset[str]:
         return _Anything()

@@ -6,6 +6,8 @@ import inspect
 import subprocess
 import sys
 
+import pytest
+
 from polkit.model import EQUAL_LEVELS, Party, Port
 from polkit.policy import Access, TargetPolicy, assess, load_policy
 
@@ -24,6 +26,16 @@ def test_every_name_is_known_and_nothing_is_allowed():
     assert not policy.has_file_contexts
     assert policy.port_label(Port("tcp", 80)) is None
     assert policy.nearest("type", "x") == ()
+
+
+@pytest.mark.parametrize("name", ["self", "all", "any", "not", "range", "_x", "a$b", "a.", "a..b", "-a"])
+def test_a_name_that_no_policy_has_is_unknown(name):
+    """A log may hold it. As a known one it would take the whole module along, or mean something else (``self``)."""
+    policy = load_policy("none")
+    assert policy.type_name(name) is None
+    assert not policy.has_class(name)
+    assert not policy.has_role(name)
+    assert name not in policy.permissions("file")
 
 
 def test_what_holds_in_every_policy_is_still_said():
