@@ -147,6 +147,10 @@ class TargetPolicy(Protocol):
     def knows_neverallows(self) -> bool:
         """Whether ``neverallowed`` can answer: a module store stands beside the binary policy."""
 
+    def module_priorities(self, name: str) -> tuple[int, ...]:
+        """At which priorities the module store holds a module of this name, lowest first; empty for none, and where no
+        store stands beside the binary policy."""
+
     def port_label(self, port: Port) -> Optional[PortLabel]:
         """The narrowest port context that covers the port; None for a policy without port contexts."""
 

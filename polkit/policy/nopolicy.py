@@ -101,6 +101,9 @@ class NoPolicy:
     def knows_neverallows(self) -> bool:
         return False
 
+    def module_priorities(self, name: str) -> tuple[int, ...]:
+        return ()
+
     def port_label(self, port: Port) -> Optional[PortLabel]:
         return None
 

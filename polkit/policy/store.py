@@ -50,10 +50,23 @@ def enabled_modules(store: Path) -> dict[str, Path]:
         )
         found = {path.name: path for priority in priorities for path in sorted(priority.iterdir()) if path.is_dir()}
     except OSError as error:
-        raise SourceError(
-            f"{modules}: {error.strerror or error}", hint="a module store is usually readable by root only"
-        ) from error
+        raise _unreadable(modules, error) from error
     return {name: path for name, path in sorted(found.items()) if name not in disabled}
+
+
+def _unreadable(modules: Path, error: OSError) -> SourceError:
+    return SourceError(f"{modules}: {error.strerror or error}", hint="a module store is usually readable by root only")
+
+
+def module_priorities(store: Path, name: str) -> tuple[int, ...]:
+    """At which priorities the store holds a module of this name, a disabled one too. Raises SourceError when the store
+    can't be looked at."""
+    modules = store / "active/modules"
+    try:
+        found = [path for path in modules.iterdir() if path.name.isdigit() and (path / name).is_dir()]
+    except OSError as error:
+        raise _unreadable(modules, error) from error
+    return tuple(sorted(int(path.name) for path in found))
 
 
 def read_modules(store: Path) -> Iterator[bytes]:

@@ -24,6 +24,7 @@ from polkit.policy.neverallow import Neverallows
 from polkit.policy.protocols import import_setools
 from polkit.policy.risk import sensitive_types
 from polkit.policy.rules import Rules
+from polkit.policy.store import module_priorities
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,6 +127,9 @@ class LoadedPolicy:
     @property
     def knows_neverallows(self) -> bool:
         return self._neverallows is not None
+
+    def module_priorities(self, name: str) -> tuple[int, ...]:
+        return () if self.files.store is None else module_priorities(self.files.store, name)
 
     def port_label(self, port: Port) -> Optional[PortLabel]:
         return self._rules.facts.ports.label(port)

@@ -65,6 +65,16 @@ def test_a_named_store_counts_and_is_checked(root, tmp_path):
         locate(str(root), str(tmp_path / "nowhere"))
 
 
+def test_the_store_tells_which_modules_it_has(root, compiled):
+    (root / "var/lib/selinux/small/active/modules/400/base").mkdir(parents=True)
+    (root / "var/lib/selinux/small/active/modules/disabled").mkdir()
+    policy = load_policy(str(root))
+    assert policy.module_priorities("base") == (100, 400)
+    assert policy.module_priorities("other") == ()
+    assert load_policy(str(compiled("roles.conf"))).module_priorities("base") == ()
+    assert load_policy("none").module_priorities("base") == ()
+
+
 def test_a_binary_on_its_own_has_nothing_beside_it(compiled):
     found = locate(str(compiled("roles.conf")))
     assert (found.root, found.name, found.file_contexts, found.store) == (None, None, None, None)
