@@ -41,7 +41,7 @@ def read_logs(
 
     ``stdin`` stands in for standard input. ``progress`` is called with the decompressed bytes read so far.
     Raises SourceError for a named source that can't be read at all or a damaged ledger; UsageError for no arguments.
-    A file that was only found in a directory and can't be opened becomes a note, unless it is the only one.
+    A file that a directory or a glob led to and that can't be opened becomes a note, unless it is the only one.
     """
     meter = _Meter(progress)
     ledgers: list[Ledger] = []

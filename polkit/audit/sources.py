@@ -21,7 +21,8 @@ _DATED = re.compile(r"(.*)-(\d{6,14})\Z")
 
 @dataclass(frozen=True)
 class Source:
-    """Something to read: ``path`` is None for standard input. A ``listed`` one was found in a directory, not named."""
+    """Something to read: ``path`` is None for standard input. A ``listed`` one was found in a directory or by a glob,
+    not named."""
 
     name: str
     path: Optional[Path]
@@ -61,7 +62,7 @@ def _of_argument(argument: str) -> list[Source]:
     matches = [match for match in map(Path, glob.glob(argument, recursive=True)) if not match.is_dir()]  # noqa: PTH207  (absolute too)
     if not matches:
         raise SourceError(f"{argument}: no file matches")
-    return [Source(str(match), match) for match in sorted(matches, key=_age)]
+    return [Source(str(match), match, listed=True) for match in sorted(matches, key=_age)]
 
 
 def _of_directory(path: Path) -> list[Source]:

@@ -105,6 +105,14 @@ def test_globs_and_repeated_names(tmp_path):
     assert totals(ledger).summary.parsed == 2
 
 
+def test_a_glob_over_a_dangling_link_reads_the_rest_and_says_so(tmp_path):
+    write(tmp_path, "audit.log")
+    (tmp_path / "audit.log.1").symlink_to(tmp_path / "gone")
+    summary = totals(read_logs([str(tmp_path / "audit*")])).summary
+    assert summary.parsed > 0
+    assert any("audit.log.1: not read" in note for note in summary.notes)
+
+
 def test_a_name_with_the_signs_of_a_glob_is_itself(tmp_path):
     write(tmp_path, "log[1].log")
     assert totals(read_logs([str(tmp_path / "log[1].log")])).summary.parsed == 1

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from polkit.audit import parse_when
 from polkit.errors import UsageError
+from polkit.model import iso_time
 
 NOW = 1_700_000_000_000  # 2023-11-14T22:13:20Z
 DAY = 86_400_000
@@ -55,3 +56,18 @@ def test_any_text_is_a_time_or_an_error(text):
         assert isinstance(parse_when(text, NOW), int)
     except UsageError as problem:
         assert problem.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (NOW + 123, "2023-11-14T22:13:20.123Z"),
+        (0, "1970-01-01T00:00:00.000Z"),
+        (-62_135_596_800_000, "0001-01-01T00:00:00.000Z"),
+        (99_999_999_999_999, "5138-11-16T09:46:39.999Z"),
+        (253_402_300_800_000, "253402300800.000"),
+    ],
+)
+def test_times_have_four_digits_for_the_year(milliseconds, text):
+    """As the schema of a plan wants them, whatever year a log claims."""
+    assert iso_time(milliseconds) == text
