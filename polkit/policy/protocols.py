@@ -1,12 +1,13 @@
 """The parts of setools and libselinux we use, as Protocols of our own (neither has stubs), and their lazy import.
 
-Attribute and method names are those of setools 4.4 to 4.6 (``setools/policyrep/*.pxi``) and of libselinux' SWIG
+Attribute and method names are those of setools 4.4.1 to 4.6 (``setools/policyrep/*.pxi``) and of libselinux' SWIG
 bindings. Nothing outside this room sees them.
 """
 
 # ruff: noqa: D102 (their libraries document them)
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, cast
 
@@ -202,7 +203,9 @@ class Audit2whyModule(Protocol):
 
 
 def import_setools() -> SetoolsModule:
-    """The module ``setools``, imported now (170 ms the first time). MissingDependency where it isn't installed."""
+    """The module ``setools``, imported now (170 ms the first time). MissingDependency where it isn't installed or too
+    old.
+    """
     try:
         import setools
         import setools.exception
@@ -214,6 +217,13 @@ def import_setools() -> SetoolsModule:
     if not hasattr(setools, "SELinuxPolicy"):
         raise MissingDependency(
             "the `setools` found is not SELinux' setools", hint=_HINT.format(package="python3-setools")
+        )
+    # Before 4.4.1 an ioctl rule of whole drivers (0x4600-0x47ff) shows only the first command of each (setools #74).
+    version = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", setools.__version__)
+    if version and tuple(int(number or 0) for number in version.groups()) < (4, 4, 1):
+        raise MissingDependency(
+            f"setools {setools.__version__} misreads the ioctl rules of a policy; 4.4.1 and newer read them",
+            hint="update python3-setools, or run polkit on a newer release against a copy of the policy",
         )
     return cast(SetoolsModule, setools)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 
 import pytest
 
+from polkit.errors import MissingDependency
 from polkit.model import EQUAL_LEVELS, Party, Port
 from polkit.policy import Access, TargetPolicy, assess, load_policy
+from polkit.policy.protocols import import_setools
 
 
 def test_every_name_is_known_and_nothing_is_allowed():
@@ -82,3 +85,17 @@ def test_a_missing_library_is_named_with_its_package():
     assert [line.split()[0] for line in lines] == ["4", "4", "4"]
     assert "python3-setools" in lines[0]
     assert "another project" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("version", "taken"),
+    [("4.3.0", False), ("4.4.0", False), ("4.4.1", True), ("4.4.4", True), ("4.6.0-dev", True), ("4.10.0", True)],
+)
+def test_a_setools_that_misreads_ioctl_rules_is_refused(version: str, taken: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("setools.__version__", version)
+    if taken:
+        assert import_setools().SELinuxPolicy
+        return
+    with pytest.raises(MissingDependency, match=rf"setools {re.escape(version)} misreads") as caught:
+        import_setools()
+    assert caught.value.exit_code == 4
