@@ -155,8 +155,8 @@ def _check_types(value: list[str], where: str) -> None:
 
 def _check_mounts(value: list[str], where: str) -> None:
     for mount in value:
-        host, _, container = mount.partition(":")
-        if not (host.startswith("/") and container.startswith("/")):
+        host, container, options = [*mount.split(":", 2), "", ""][:3]
+        if not (host.startswith("/") and container.startswith("/")) or not re.match(r"[A-Za-z0-9,=_-]*\Z", options):
             raise UsageError(f"{where}: {mount[:80]!r} is not HOST:CTR", hint="two absolute paths with a colon between")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,3 +132,14 @@ def test_a_mount_with_an_option_that_is_none(polkit: Polkit, log: Path) -> None:
     done = polkit("explain", log, "--mount", "/a:/b:/c")
     assert done.returncode == 2
     assert "/a:/b:/c" in done.stderr
+
+
+@defect
+def test_a_second_round_does_not_lose_the_first(log: Path, policy_root: Path, polkit: Polkit, tmp_path: Path) -> None:
+    """Installed under the same name the new module takes the place of the old one, whose rules the log says nothing of:
+    they work already."""
+    host = tmp_path / "host"
+    shutil.copytree(policy_root, host, symlinks=True)
+    (next(host.glob("var/lib/selinux/*/active/modules")) / "200" / "vllm").mkdir(parents=True)
+    done = polkit("generate", log, "-n", "vllm", "--policy", host)
+    assert "replace" in done.stdout + done.stderr

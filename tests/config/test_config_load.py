@@ -119,6 +119,7 @@ def test_paths_are_relative_to_the_file(place: Path, monkeypatch: pytest.MonkeyP
         ("[minimize]\nbases = ['a_t', 1]", "[minimize] bases: expected a list of texts, got a list"),
         ("[minimize]\nbases = ['a_t;']", "[minimize] bases: 'a_t;' can't be a type"),
         ("[minimize]\nmounts = ['srv:/x']", "[minimize] mounts: 'srv:/x' is not HOST:CTR"),
+        ("[minimize]\nmounts = ['/a:/b:/c']", "[minimize] mounts: '/a:/b:/c' is not HOST:CTR"),
         ("[minimize]\ninclude_dontaudited = 1", "[minimize] include_dontaudited: expected true or false"),
         ("[targets.a]\npolicydb = true", "[targets.a] policydb: expected a whole number, got true/false"),
         ("[targets.a]\npolicydb = 3", "[targets.a] policydb: 3 is less than 4"),

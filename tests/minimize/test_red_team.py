@@ -138,3 +138,23 @@ def test_without_a_policy_an_odd_permission_takes_nothing_along(plan_of: Planner
     source = assemble(plan, "vllm", "1.0.0")
     assert source is not None
     assert needs_cil(source) is None
+
+
+@defect
+def test_a_port_is_not_taken_from_its_service_unasked(plan_of: Planner) -> None:
+    """``semanage port -m`` on port 22 locks the administrator out; sshd_t is none of the four domains it names."""
+    (decision,) = plan_of(avc("name_bind", "ssh_port_t", "tcp_socket", "httpd_t", fields="src=22")).decisions
+    assert decision.risk == "high"
+    assert "semanage port -m" not in " ".join(decision.remedy.commands)
+
+
+@defect
+def test_every_directory_that_gets_a_label_gets_its_command(plan_of: Planner) -> None:
+    """``.fc`` alone relabels nothing that exists."""
+    records = "".join(
+        avc("read", "default_t", source="httpd_t", fields=f'path="/data{number}/x" dev="dm-0"', serial=number)
+        for number in range(40)
+    )
+    (decision,) = plan_of(records).decisions
+    assert len(decision.remedy.contexts) == 40
+    assert all(any(f"/data{number}" in command for command in decision.remedy.commands) for number in range(40))
