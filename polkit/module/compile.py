@@ -65,9 +65,10 @@ def compile_module(
     return CompiledModule(_write(directory, files), version)
 
 
-def build_package(name: str, te: str, fc: str, mls: bool, policydb: int) -> bytes:
+def build_package(name: str, te: str, fc: str, mls: bool, policydb: Optional[int]) -> bytes:
     """The ``.pp`` of a module's two texts. Comments of ``fc`` stay out: log text is no part of what gets installed.
 
+    ``policydb``: the module format; the compiler's newest when None.
     Raises CompileError with the compiler's output when it refuses, MissingDependency.
     """
     contexts = "".join(line + "\n" for line in fc.split("\n") if line and not line.startswith("#"))
@@ -76,7 +77,8 @@ def build_package(name: str, te: str, fc: str, mls: bool, policydb: int) -> byte
         (room / f"{name}.te").write_text(te, encoding="ascii")
         (room / f"{name}.fc").write_text(contexts, encoding="ascii")
         levels = ["-M"] if mls else []
-        checkmodule = ["checkmodule", *levels, "-m", "-c", str(policydb), "-o", f"{name}.mod", f"{name}.te"]
+        version = [] if policydb is None else ["-c", str(policydb)]
+        checkmodule = ["checkmodule", *levels, "-m", *version, "-o", f"{name}.mod", f"{name}.te"]
         _demand(run_tool(checkmodule, room), f"checkmodule refuses module {name}")
         package = ["semodule_package", "-o", f"{name}.pp", "-m", f"{name}.mod", "-f", f"{name}.fc"]
         _demand(run_tool(package, room), f"semodule_package refuses module {name}")

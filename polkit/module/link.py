@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from polkit.errors import CompileError, SourceError
 from polkit.module.tools import run_tool
@@ -40,32 +40,46 @@ def link_check(module_file: Path, store_root: Path, store_name: str) -> LinkResu
     """
     if not module_file.is_file():
         raise SourceError(f"there is no module file {module_file}")
+    for part in ("etc/selinux", "var/lib/selinux"):
+        if not (store_root / part / store_name).is_dir():
+            raise SourceError(
+                f"there is no {part}/{store_name} under {store_root}",
+                hint="name a root that holds etc/selinux/NAME and var/lib/selinux/NAME",
+            )
     store = store_root / "var/lib/selinux" / store_name
-    _refuse_shadowing(module_file.stem, store / "active/modules")
-    with tempfile.TemporaryDirectory(prefix="polkit-link-", dir=_fast_place()) as scratch:
+    refuse_shadowing(module_file.stem, store / "active/modules")
+    with tempfile.TemporaryDirectory(prefix="polkit-link-", dir=fast_place()) as scratch:
         copy = Path(scratch) / "root"
         work = Path(scratch) / "work"
         work.mkdir()
-        _copy_store(store_root, store_name, copy)
+        copy_store(store, copy, store_root)
         shutil.copy(module_file, work / module_file.name)
-        where = ["-p", str(copy), "-s", store_name]
-        argv = ["semodule", *where, "-N", "-n", "-X", str(PRIORITY), "-i", module_file.name]
         began = time.monotonic()
-        run = run_tool(argv, work, seconds=_SECONDS)
+        run = run_tool(install_command(copy, store_name, module_file.name), work, seconds=_SECONDS)
         seconds = time.monotonic() - began
     output = run.output.replace(str(copy), str(store_root).rstrip("/"))
     if run.status != 0:
-        raise CompileError(
-            f"module {module_file.stem} does not link into the module store {store}: {_reason(output)}"
-            + _statement_at_fault(module_file, output),
-            output=output,
-            hint="it needs a name that this policy doesn't have, or breaks one of its rules",
-        )
+        raise does_not_link(module_file, store, output)
     return LinkResult(seconds, output)
 
 
-def _refuse_shadowing(name: str, modules: Path) -> None:
-    """A module of the same name at another priority would be hidden by ours, or hide ours."""
+def install_command(root: Path, store_name: str, module_file: str) -> list[str]:
+    """``semodule`` for a module file in the working directory, into the store of ``root``, nothing loaded."""
+    return ["semodule", "-p", str(root), "-s", store_name, "-N", "-n", "-X", str(PRIORITY), "-i", module_file]
+
+
+def does_not_link(module_file: Path, store: Path, output: str) -> CompileError:
+    """The error for a module that ``semodule`` refused with ``output``."""
+    return CompileError(
+        f"module {module_file.stem} does not link into the module store {store}: {_reason(output)}"
+        + _statement_at_fault(module_file, output),
+        output=output,
+        hint="it needs a name that this policy doesn't have, or breaks one of its rules",
+    )
+
+
+def refuse_shadowing(name: str, modules: Path) -> None:
+    """A module of the same name at another priority would be hidden by ours, or hide ours: CompileError."""
     try:
         found = sorted(entry.parent.name for entry in modules.glob(f"*/{name}") if entry.is_dir())
     except OSError as error:
@@ -78,21 +92,35 @@ def _refuse_shadowing(name: str, modules: Path) -> None:
         )
 
 
-def _copy_store(store_root: Path, store_name: str, copy: Path) -> None:
-    settings = store_root / "etc/selinux/semanage.conf"
+def copy_store(store: Path, copy: Path, root: Optional[Path], expand_check: Optional[bool] = None) -> None:
+    """Make ``copy`` a root with a copy of the module store ``store``, and the settings of ``root`` that decide what
+    gets built (none of the programs it may name). ``expand_check`` stands in for the setting of that name (neverallow
+    rules and type bounds are checked, and a policy that breaks one is not built). Raises SourceError.
+    """
+    name = store.name
+    home = None if root is None else root / "etc/selinux" / name
+    settings = None if root is None else root / "etc/selinux/semanage.conf"
     try:
-        for part in ("etc/selinux", "var/lib/selinux"):
-            if not (store_root / part / store_name).is_dir():
-                raise SourceError(
-                    f"there is no {part}/{store_name} under {store_root}",
-                    hint="name a root that holds etc/selinux/NAME and var/lib/selinux/NAME",
-                )
-            shutil.copytree(store_root / part / store_name, copy / part / store_name, symlinks=True)
-        lines = settings.read_text(encoding="utf-8", errors="replace").split("\n") if settings.exists() else []
+        shutil.copytree(store, copy / "var/lib/selinux" / name, symlinks=True)
+        if home is not None and home.is_dir():
+            shutil.copytree(home, copy / "etc/selinux" / name, symlinks=True)
+        else:
+            (copy / "etc/selinux" / name).mkdir(parents=True)
+        text = settings.read_text("utf-8", "replace") if settings is not None and settings.exists() else ""
     except (OSError, shutil.Error) as error:
-        raise _unreadable(store_root, error) from error
-    kept = [line.strip() for line in lines if _SETTINGS.match(line.strip())]
+        raise _unreadable(store, error) from error
+    kept = [line.strip() for line in text.split("\n") if _SETTINGS.match(line.strip())]
     (copy / "etc/selinux/semanage.conf").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    if expand_check is not None:
+        set_expand_check(copy, expand_check)
+
+
+def set_expand_check(copy: Path, value: bool) -> None:
+    """Change the setting in a copy made by ``copy_store``."""
+    path = copy / "etc/selinux/semanage.conf"
+    lines = path.read_text(encoding="utf-8").split("\n")
+    kept = [line for line in lines if line and not line.startswith("expand-check")]
+    path.write_text("\n".join((*kept, f"expand-check={int(value)}")) + "\n", encoding="utf-8")
 
 
 def _unreadable(place: Path, error: Exception) -> SourceError:
@@ -103,7 +131,7 @@ def _unreadable(place: Path, error: Exception) -> SourceError:
     )
 
 
-def _fast_place() -> str:
+def fast_place() -> str:
     """A store is 25 to 60 MB of small files: kept in memory where there is room for a few copies."""
     memory = Path("/dev/shm")
     if memory.is_dir() and shutil.disk_usage(memory).free > (512 << 20):

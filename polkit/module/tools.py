@@ -7,8 +7,11 @@ import resource
 import shutil
 import signal
 import subprocess
+import tempfile
+import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from polkit.errors import CompileError, MissingDependency
 
@@ -17,6 +20,8 @@ PACKAGES = {
     "semodule_package": "semodule-utils on Debian, policycoreutils on Fedora and RHEL",
     "semodule": "policycoreutils",
     "pp": "policycoreutils (selinux/hll/pp)",
+    "checkpolicy": "checkpolicy",
+    "secilc": "secilc",
 }
 """The package each tool comes in."""
 
@@ -24,6 +29,8 @@ _SEARCH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin"
 _CONVERTERS = ("/usr/libexec/selinux/hll", "/usr/lib/selinux/hll")
 _MOST_MEMORY = 4 << 30
 _MOST_OUTPUT = 1 << 30
+_MOST_READ = 64 << 20
+"""So much of what a tool says is read: the CIL of a large module is some MiB."""
 
 
 class ToolRun(NamedTuple):
@@ -48,24 +55,51 @@ def run_tool(argv: list[str], cwd: Path, seconds: int = 60) -> ToolRun:
     The run ends after ``seconds`` of wall-clock time; its memory, CPU time and the files it writes are limited too.
     Raises MissingDependency when the tool isn't there and CompileError when it doesn't end in time.
     """
-    command = [find_tool(argv[0]), *argv[1:]]
-    environment = {"PATH": os.pathsep.join(_SEARCH), "LC_ALL": "C", "TMPDIR": str(cwd)}
-    with subprocess.Popen(
-        command,
+    return run_tools([(argv, cwd)], seconds)[0]
+
+
+def run_tools(jobs: list[tuple[list[str], Path]], seconds: int = 60) -> list[ToolRun]:
+    """Run several tools side by side, each in its own directory and under the limits of ``run_tool``."""
+    deadline = time.monotonic() + seconds
+    running: list[subprocess.Popen[bytes]] = []
+    with ExitStack() as outputs:
+        files = [outputs.enter_context(tempfile.TemporaryFile()) for _ in jobs]
+        try:
+            for (argv, cwd), output in zip(jobs, files):
+                running.append(_start(argv, cwd, output, seconds))
+            for (argv, _), process in zip(jobs, running):
+                _await(argv[0], process, seconds, deadline)
+        finally:
+            for process in running:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+        return [ToolRun(process.returncode, _said(output)) for process, output in zip(running, files)]
+
+
+def _start(argv: list[str], cwd: Path, output: IO[bytes], seconds: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [find_tool(argv[0]), *argv[1:]],
         cwd=cwd,
-        env=environment,
+        env={"PATH": os.pathsep.join(_SEARCH), "LC_ALL": "C", "TMPDIR": str(cwd)},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
         preexec_fn=lambda: _limit(seconds),  # noqa: PLW1509 - no threads here, and the limits must stand before the tool
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise CompileError(f"{argv[0]} did not end within {seconds} seconds") from None
-    return ToolRun(process.returncode, output.decode("utf-8", "backslashreplace"))
+    )
+
+
+def _await(name: str, process: subprocess.Popen[bytes], seconds: int, deadline: float) -> None:
+    try:
+        process.wait(timeout=max(deadline - time.monotonic(), 0))
+    except subprocess.TimeoutExpired:
+        raise CompileError(f"{name} did not end within {seconds} seconds") from None
+
+
+def _said(output: IO[bytes]) -> str:
+    output.seek(0)
+    return output.read(_MOST_READ).decode("utf-8", "backslashreplace")
 
 
 def _limit(seconds: int) -> None:

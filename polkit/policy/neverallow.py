@@ -28,9 +28,15 @@ _SPECIAL = ("self", "notself", "other")
 
 @dataclass(frozen=True)
 class Neverallow:
-    """One rule for one class. ``sources`` and ``targets`` are types; ``special`` is self, notself, other or empty."""
+    """One rule for one class. ``sources`` and ``targets`` are types; ``special`` is self, notself, other or empty.
+
+    ``text`` is as in a policy's source; ``statement`` as the store has it, so that the same rule is found again in the
+    store of another policy; ``exempting`` are the names that the source leaves out (``~{ can_load_policy }``).
+    """
 
     text: str
+    statement: str
+    exempting: frozenset[str]
     sources: frozenset[str]
     targets: frozenset[str]
     special: str
@@ -57,19 +63,23 @@ class Neverallows:
 
     def find(self, source: str, target: str, tclass: str, perm: str) -> Optional[str]:
         """The text of a rule that ``allow source target:tclass perm`` would break. Names are canonical."""
-        if self._rules is None:
-            self._rules = _read(self._store, self._facts)
-        for rule in self._rules.get(tclass, ()):
+        for rule in self.rules().get(tclass, ()):
             if rule.forbids(source, target, perm):
                 return rule.text
         return None
+
+    def rules(self) -> Mapping[str, list[Neverallow]]:
+        """All rules, by class. Raises SourceError when the store can't be read."""
+        if self._rules is None:
+            self._rules = _read(self._store, self._facts)
+        return self._rules
 
 
 def _read(store: Path, facts: Facts) -> Mapping[str, list[Neverallow]]:
     """All rules of the store, by class."""
     modules = list(read_modules(store))
     statements = [parse_at(data, found.start()) for data in modules for found in _NEVERALLOW.finditer(data)]
-    sets = _TypeSets(modules, facts)
+    sets = TypeSets(modules, facts)
     rules: dict[str, list[Neverallow]] = {}
     for statement in statements:
         if len(statement) == 4 and isinstance(statement, tuple):
@@ -78,21 +88,22 @@ def _read(store: Path, facts: Facts) -> Mapping[str, list[Neverallow]]:
     return rules
 
 
-def _rules_of(statement: tuple[Expression, ...], sets: _TypeSets, facts: Facts) -> list[tuple[str, Neverallow]]:
+def _rules_of(statement: tuple[Expression, ...], sets: TypeSets, facts: Facts) -> list[tuple[str, Neverallow]]:
     """A statement's rules: one, or one a class where it names a set of permissions of a class map."""
     _, source, target, classperms = statement
     if not (isinstance(source, str) and isinstance(target, str)):
         return []
     special = target if target in _SPECIAL else ""
     found = []
-    for tclass, perms in _classperms(classperms, facts):
+    for tclass, perms in read_classperms(classperms, facts):
         text = f"neverallow {sets.text(source)} {sets.text(target)}:{tclass} {{ {' '.join(sorted(perms))} }};"
         targets = frozenset[str]() if special else sets.of(target)
-        found.append((tclass, Neverallow(text, sets.of(source), targets, special, perms)))
+        raw, exempting = write_cil(statement), sets.left_out(source)
+        found.append((tclass, Neverallow(text, raw, exempting, sets.of(source), targets, special, perms)))
     return found
 
 
-def _classperms(expression: Expression, facts: Facts) -> list[tuple[str, frozenset[str]]]:
+def read_classperms(expression: Expression, facts: Facts) -> list[tuple[str, frozenset[str]]]:
     """``(class (perms))``; a class map or a named permission set is not resolved and gives nothing."""
     if isinstance(expression, str) or len(expression) != 2 or not isinstance(expression[0], str):
         return []
@@ -128,8 +139,13 @@ def _operate(operator: str, operands: list[frozenset[str]], everything: frozense
     return reduce(_JOINS[operator], operands)
 
 
-class _TypeSets:
-    """The types behind the names that neverallow rules use."""
+def write_cil(expression: Expression) -> str:
+    """An expression in one line, as the CIL compiler prints it."""
+    return expression if isinstance(expression, str) else f"({' '.join(map(write_cil, expression))})"
+
+
+class TypeSets:
+    """The types behind the names that the rules of some CIL modules use."""
 
     def __init__(self, modules: list[bytes], facts: Facts) -> None:
         self._facts = facts
@@ -149,6 +165,14 @@ class _TypeSets:
             self._known[name] = self._resolve(name)
         return self._known[name]
 
+    def left_out(self, name: str) -> frozenset[str]:
+        """The names that stand under ``not`` in a set's expression: whoever joins one of them is left out."""
+        found: set[str] = set()
+        generated = "_typeattr_" in name or name not in self._facts.types
+        for expression in self._expressions(name) if generated else []:
+            _collect_left_out(expression, False, found)
+        return frozenset(found)
+
     def text(self, name: str) -> str:
         """The name, or for a generated one its expression as in a policy's source."""
         expressions = self._expressions(name) if "_typeattr_" in name else []
@@ -160,14 +184,15 @@ class _TypeSets:
         real = self._facts.canonical(name)
         if real in self._everything:
             return frozenset((real,))
-        return frozenset[str]().union(*(self._members(expression) for expression in self._expressions(name)))
+        return frozenset[str]().union(*(self.members(expression) for expression in self._expressions(name)))
 
-    def _members(self, expression: Expression) -> frozenset[str]:
+    def members(self, expression: Expression) -> frozenset[str]:
+        """The types of a name, a list of names, or an expression of set operators."""
         if isinstance(expression, str):
             return self._everything if expression == "all" else self.of(expression)
         if expression and expression[0] in _OPERATORS:
-            return _operate(str(expression[0]), [self._members(item) for item in expression[1:]], self._everything)
-        return frozenset[str]().union(*(self._members(item) for item in expression))
+            return _operate(str(expression[0]), [self.members(item) for item in expression[1:]], self._everything)
+        return frozenset[str]().union(*(self.members(item) for item in expression))
 
     def _expressions(self, name: str) -> list[Expression]:
         """What the enabled ``(typeattributeset name ...)`` statements say."""
@@ -209,3 +234,13 @@ class _TypeSets:
         if expression and expression[0] in _OPERATORS:
             return [self._write(expression)]
         return [word for item in expression for word in self._words(item)]
+
+
+def _collect_left_out(expression: Expression, negated: bool, found: set[str]) -> None:
+    if isinstance(expression, str):
+        if negated and expression not in _OPERATORS:
+            found.add(expression)
+        return
+    flips = bool(expression) and expression[0] == "not"
+    for item in expression:
+        _collect_left_out(item, negated != flips, found)
