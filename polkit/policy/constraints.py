@@ -144,16 +144,17 @@ def _word(word: str, asked: Asked) -> str:
     return {"u": party.user, "r": party.role, "t": party.type}[word[0]]
 
 
-def _read(statement: SetoolsConstraint, types: Mapping[str, frozenset[str]]) -> Constraint:
-    postfix = _comparisons(statement.expression, types)
+def make_constraint(kind: str, perms: frozenset[str], postfix: tuple[Union[str, Comparison], ...]) -> Constraint:
+    """The statement, with what its expression tells."""
     operands = [item for item in postfix if isinstance(item, Comparison)]
-    return Constraint(
-        kind=statement.ruletype.name,
-        perms=frozenset() if statement.ruletype.name.endswith("validatetrans") else statement.perms,
-        postfix=postfix,
-        text=_infix(postfix),
-        about=frozenset(_ABOUT[item.left[0]] for item in operands),
-    )
+    about = frozenset(_ABOUT[item.left[0]] for item in operands)
+    return Constraint(kind, perms, postfix, _infix(postfix), about)
+
+
+def _read(statement: SetoolsConstraint, types: Mapping[str, frozenset[str]]) -> Constraint:
+    kind: str = statement.ruletype.name
+    perms = frozenset[str]() if kind.endswith("validatetrans") else statement.perms
+    return make_constraint(kind, perms, _comparisons(statement.expression, types))
 
 
 def _comparisons(

@@ -50,7 +50,7 @@ def read_facts(setools: SetoolsModule, policy: SetoolsPolicy) -> Facts:
         permissions={c.name: _permissions(setools, c) for c in policy.classes()},
         attributes=attributes,
         types=types,
-        sides={name: joined | {name} for name, joined in attributes.items()},
+        sides=sides_of(attributes),
         aliases={alias: t.name for t in policy.types() for alias in t.aliases()},
         booleans={b.name: bool(b.state) for b in policy.bools()},
         users=frozenset(u.name for u in policy.users()),
@@ -63,6 +63,11 @@ def read_facts(setools: SetoolsModule, policy: SetoolsPolicy) -> Facts:
         constraints=read_constraints(policy, types),
         ports=read_ports(policy),
     )
+
+
+def sides_of(attributes: Mapping[str, frozenset[str]]) -> Mapping[str, frozenset[str]]:
+    """Facts.sides, of Facts.attributes."""
+    return {name: joined | {name} for name, joined in attributes.items()}
 
 
 def _permissions(setools: SetoolsModule, tclass: SetoolsClass) -> frozenset[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Optional, TypeVar
 
-from polkit.policy.protocols import SetoolsConditional, SetoolsModule, SetoolsPolicy, SetoolsRule
+from polkit.policy.protocols import SetoolsModule, SetoolsPolicy, SetoolsRule
 
 T = TypeVar("T")
 
@@ -134,9 +134,9 @@ def gather_lists(
 
 def build_index(setools: SetoolsModule, policy: SetoolsPolicy, permissions: Mapping[str, frozenset[str]]) -> RuleIndex:
     """Read all access vector rules of a policy: about a second for the 130,000 of a distribution."""
-    bits = {tclass: {perm: 1 << n for n, perm in enumerate(sorted(perms))} for tclass, perms in permissions.items()}
     conditionals = list(policy.conditionals())
-    index = RuleIndex(bits, tuple(_condition(conditional) for conditional in conditionals))
+    conditions = tuple(make_condition(map(str, conditional.expression())) for conditional in conditionals)
+    index = RuleIndex(number_permissions(permissions), conditions)
     not_conditional = setools.exception.RuleNotConditional
     for rule in policy.terules():
         kind = rule.ruletype.name
@@ -152,12 +152,18 @@ def build_index(setools: SetoolsModule, policy: SetoolsPolicy, permissions: Mapp
     return index
 
 
+def number_permissions(permissions: Mapping[str, frozenset[str]]) -> Mapping[str, Mapping[str, int]]:
+    """RuleIndex.bits, of the permissions of each class."""
+    return {tclass: {perm: 1 << n for n, perm in enumerate(sorted(perms))} for tclass, perms in permissions.items()}
+
+
+def make_condition(words: Iterable[str]) -> Condition:
+    """The condition that a postfix expression stands for."""
+    postfix = tuple(words)
+    return Condition(postfix, tuple(sorted({word for word in postfix if word not in _OPERATORS and word != "!"})))
+
+
 _FILED = frozenset(("allow", "dontaudit", "allowxperm", "dontauditxperm", "auditallowxperm"))
-
-
-def _condition(conditional: SetoolsConditional) -> Condition:
-    postfix = tuple(str(item) for item in conditional.expression())
-    return Condition(postfix, tuple(sorted({item for item in postfix if item not in _OPERATORS and item != "!"})))
 
 
 def _file(index: RuleIndex, rule: SetoolsRule, kind: str) -> None:
