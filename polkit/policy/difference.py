@@ -17,7 +17,7 @@ from itertools import product
 from typing import NamedTuple
 
 from polkit.errors import PolkitError
-from polkit.policy.index import Condition, gather, gather_lists
+from polkit.policy.index import Condition, XpermRule, gather, gather_lists
 from polkit.policy.rules import Rules
 
 EVERY_COMMAND = (1 << 65536) - 1
@@ -355,13 +355,12 @@ def _infix(postfix: tuple[str, ...], block: bool) -> str:
     return stack[-1] if block else f"!{stack[-1]}"
 
 
-def _xperm_texts(rules: Rules, found: Iterable[object]) -> list[str]:
+def _xperm_texts(rules: Rules, found: Iterable[XpermRule]) -> list[str]:
     """The rules of one place, comparable across policies (a condition's number is not)."""
     texts = []
     for rule in found:
-        kind, operation, numbers, condition, block = rule  # type: ignore[misc]
-        term = None if condition is None else _term(rules, condition, block)
-        texts.append(repr((kind, operation, sorted(numbers), term)))
+        term = None if rule.condition is None else _term(rules, rule.condition, rule.block)
+        texts.append(repr((rule.kind, rule.operation, sorted(rule.numbers), term)))
     return sorted(texts)
 
 

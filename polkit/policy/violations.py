@@ -54,7 +54,7 @@ def neverallow_violations(
 
 
 def exemptions(old: Neverallows, new: Neverallows, types: frozenset[str]) -> tuple[Violation, ...]:
-    """Which of ``types`` (those of both policies) a neverallow rule covered in the old policy and doesn't in the new."""
+    """Which of ``types`` (those of both policies) a neverallow rule covered before and doesn't any more."""
     after = {(tclass, rule.statement): rule for tclass, found in new.rules().items() for rule in found}
     found: set[Violation] = set()
     for tclass, rules in old.rules().items():
@@ -96,9 +96,7 @@ def _by_gained(rule: Neverallow, gained: Iterable[AccessChange]) -> Iterator[Vio
     for change in gained:
         perms = tuple(perm for perm in change.perms if rule.forbids(change.source, change.target, perm))
         if perms:
-            yield Violation(
-                "neverallow", rule.text, rule.statement, change.source, change.target, change.tclass, perms
-            )
+            yield Violation("neverallow", rule.text, rule.statement, change.source, change.target, change.tclass, perms)
 
 
 def _newly_forbidden(

@@ -1,0 +1,205 @@
+"""The policy that the target would have with a module, built beside it; nothing is loaded or installed.
+
+*Store build*: copies of the module store, one as it is (the baseline) and one with the module, both built by
+``semodule``. This is what an installation does. *Binary build*, where no module store is known: the binary policy is
+written as CIL by ``checkpolicy`` and compiled anew by ``secilc``, alone and with the module. An estimate: a binary has
+lost its neverallow rules, the attributes that only those name, and which rules were written for ``self``.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from polkit.errors import CompileError, SourceError
+from polkit.model import PolicyInfo
+from polkit.module import (
+    PRIORITY,
+    copy_store,
+    does_not_link,
+    fast_place,
+    install_command,
+    refuse_shadowing,
+    run_tool,
+    run_tools,
+    set_expand_check,
+)
+from polkit.policy.locate import PolicyFiles
+
+_SECONDS = 300
+_BROKEN = re.compile(
+    r"^neverallowx? check failed at [^\n]*\n(?P<rule>[^\n]*)|^(?P<bounds>[^\n]*exceeds bounds of parent[^\n]*)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_ALLOW = re.compile(r"^\s*(\((?:allow|allowx) .*\))\s*$", re.MULTILINE)
+_MORE = re.compile(r"^\s*(Only first \d+ of \d+ matching rules shown)", re.MULTILINE)
+"""The compiler lists four rules that break one neverallow, and how many there are. More verbose, it would list all,
+but then it takes two equal file contexts for a conflict and builds no policy (libsepol 3.4)."""
+
+
+class Breach(NamedTuple):
+    """What a compiler complained of: the neverallow rule or bounds, and the allow rule that breaks it."""
+
+    statement: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """Two policies, of which one holds the module. Both live as long as the block that built them.
+
+    ``kind`` is store or binary. ``breaches`` are the compiler's complaints about the policy with the module that it
+    didn't have about the baseline; None in a binary build, where it can't know. ``replaced``: the store had an earlier
+    version of the module, which the baseline doesn't hold.
+    """
+
+    kind: str
+    baseline: PolicyFiles
+    changed: PolicyFiles
+    breaches: Optional[frozenset[Breach]]
+    replaced: bool
+
+
+@contextmanager
+def what_if(files: PolicyFiles, info: PolicyInfo, module_file: Path, module_cil: str) -> Iterator[WhatIf]:
+    """Build both policies; a store build where ``files`` has a module store.
+
+    ``module_file`` is a ``.pp`` or ``.cil``, whose stem is the module's name; ``module_cil`` the same as CIL. Raises
+    CompileError when it doesn't link, or would hide another module; SourceError; MissingDependency without the tools.
+    """
+    with tempfile.TemporaryDirectory(prefix="polkit-whatif-", dir=fast_place()) as scratch:
+        place = Path(scratch)
+        if files.store is not None:
+            yield _store_build(files, files.store, module_file, place)
+        else:
+            yield _binary_build(files, info, module_file.stem, module_cil, place)
+
+
+def _store_build(files: PolicyFiles, store: Path, module_file: Path, place: Path) -> WhatIf:
+    """The first try with the module is checked: where nothing is broken, that was all, and it took two builds side
+    by side. Else it is built unchecked, and the baseline is checked to compare."""
+    refuse_shadowing(module_file.stem, store / "active/modules")
+    root = _root_of(store)
+    base, changed, work = place / "base", place / "changed", place / "work"
+    work.mkdir()
+    shutil.copy(module_file, work / module_file.name)
+    copy_store(store, base, root, expand_check=False)
+    copy_store(store, changed, root, expand_check=True)
+    replaced = _take_out(base, store.name, module_file.stem)
+    install = install_command(changed, store.name, module_file.name)
+    built, checked = run_tools([(_build_command(base, store.name), work), (install, work)], _SECONDS)
+    _demand_baseline(built.status, built.output, store)
+    breaches: frozenset[Breach] = frozenset()
+    if checked.status != 0:
+        breaches = _breaches(checked.output)
+        if not breaches:
+            raise does_not_link(module_file, store, _without(checked.output, changed, root))
+        set_expand_check(base, True)
+        set_expand_check(changed, False)
+        before, unchecked = run_tools([(_build_command(base, store.name), work), (install, work)], _SECONDS)
+        if unchecked.status != 0:
+            raise does_not_link(module_file, store, _without(unchecked.output, changed, root))
+        breaches -= _breaches(before.output)
+    contexts = files.file_contexts
+    return WhatIf(
+        "store", _built(base, store.name, contexts), _built(changed, store.name, contexts), breaches, replaced
+    )
+
+
+def _root_of(store: Path) -> Optional[Path]:
+    """The root that a store stands in, where it stands in one (``ROOT/var/lib/selinux/NAME``)."""
+    parts = store.absolute().parts
+    return Path(*parts[:-4]) if parts[-4:-1] == ("var", "lib", "selinux") else None
+
+
+def _take_out(root: Path, store_name: str, module: str) -> bool:
+    """Remove an earlier version of the module from a copy."""
+    installed = root / "var/lib/selinux" / store_name / "active/modules" / str(PRIORITY) / module
+    if not installed.is_dir():
+        return False
+    shutil.rmtree(installed)
+    return True
+
+
+def _build_command(root: Path, store_name: str) -> list[str]:
+    return ["semodule", "-p", str(root), "-s", store_name, "-N", "-n", "-B"]
+
+
+def _demand_baseline(status: int, output: str, store: Path) -> None:
+    if status != 0:
+        raise CompileError(
+            f"the module store {store} does not build as it is: {_first_line(output)}",
+            output=output,
+            hint="mend it first (`semodule -B` on the host says the same)",
+        )
+
+
+def _breaches(output: str) -> frozenset[Breach]:
+    """The compiler's complaints, without the lines and files they stand in (those change from build to build)."""
+    places = list(_BROKEN.finditer(output))
+    ends = [place.start() for place in places[1:]] + [len(output)]
+    found: set[Breach] = set()
+    for place, end in zip(places, ends):
+        statement = (place["rule"] or place["bounds"]).strip()
+        listed = output[place.end() : end]
+        found.update(Breach(statement, rule) for rule in (_ALLOW.findall(listed) or [""]) + _MORE.findall(listed))
+    return frozenset(found)
+
+
+def _built(root: Path, name: str, contexts: Optional[Path]) -> PolicyFiles:
+    kern = root / "var/lib/selinux" / name / "active/policy.kern"
+    if not kern.is_file():
+        raise SourceError(f"semodule built no policy in {root}")
+    return PolicyFiles(kern, None, name, contexts, root / "var/lib/selinux" / name)
+
+
+def _without(output: str, copy: Path, root: Optional[Path]) -> str:
+    return output.replace(str(copy), "" if root is None else str(root).rstrip("/"))
+
+
+def _binary_build(files: PolicyFiles, info: PolicyInfo, name: str, module_cil: str, place: Path) -> WhatIf:
+    levels = ["-M"] if info.mls else []
+    policy, base = place / "policy", place / "base.cil"
+    shutil.copy(files.policy, policy)
+    run = run_tool(["checkpolicy", *levels, "-b", "-C", "-o", base.name, policy.name], place, _SECONDS)
+    if run.status != 0:
+        raise CompileError(
+            f"checkpolicy can't write {files.policy} as CIL: {_first_line(run.output)}",
+            output=run.output,
+            hint="name the module store with --store: then nothing has to be made of the binary policy",
+        )
+    # What hll/pp requires of other modules by, and only a module store declares.
+    extra = "" if "cil_gen_require" not in module_cil else _GEN_REQUIRE
+    (place / f"{name}.module.cil").write_text(extra + module_cil, encoding="utf-8")
+    common = ["secilc", "-m", "-N", "-c", str(info.version), "-M", str(info.mls).lower(), "-f", "/dev/null"]
+    common += ["-U", info.handle_unknown]
+    jobs = [
+        ([*common, "-o", "baseline", base.name], place),
+        ([*common, "-o", "changed", base.name, f"{name}.module.cil"], place),
+    ]
+    baseline, changed = run_tools(jobs, _SECONDS)
+    for run, what in ((baseline, f"the CIL of {files.policy}"), (changed, f"module {name} on {files.policy}")):
+        if run.status != 0:
+            raise CompileError(f"secilc refuses {what}: {_first_line(run.output)}", output=run.output)
+    return WhatIf(
+        "binary",
+        PolicyFiles(place / "baseline", None, None, files.file_contexts, None),
+        PolicyFiles(place / "changed", None, None, files.file_contexts, None),
+        None,
+        False,
+    )
+
+
+_GEN_REQUIRE = "(typeattribute cil_gen_require)(roleattribute cil_gen_require)\n"
+
+
+def _first_line(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if not re.match(r"libsem\w+\.|Parsing |Building |Resolving |[A-Z]\w+ing ", line)]
+    return (telling or lines or ["no reason given"])[0][:300]
