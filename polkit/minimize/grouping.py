@@ -28,6 +28,15 @@ class Draft:
     decision: Decision
     risk: Optional[Risk]
     also_risks: tuple[Optional[Risk], ...]
+    parts: tuple[Diagnosed, ...]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision with the diagnosed permissions that it speaks of."""
+
+    decision: Decision
+    parts: tuple[Diagnosed, ...]
 
 
 def group(diagnosed: Iterable[Diagnosed]) -> tuple[Draft, ...]:
@@ -102,7 +111,7 @@ def _draft(parts: list[Diagnosed]) -> Draft:
         evidence=_evidence(parts),
         asked=tuple(dict.fromkeys(line for part in parts for line in part.diagnosis.main.asked))[:16],
     )
-    return Draft(decision, risk, also_risks)
+    return Draft(decision, risk, also_risks, tuple(parts))
 
 
 def _worst(risks: Iterable[Optional[Risk]]) -> Optional[Risk]:

@@ -15,6 +15,7 @@ from polkit.errors import MissingDependency, UsageError
 from polkit.minimize.assembling import assemble, describe_module
 from polkit.minimize.gates import breaches
 from polkit.minimize.inspect import read_inspect
+from polkit.minimize.ownership import check_names
 from polkit.minimize.paths import PathMap, join_maps, parse_mount
 from polkit.minimize.plan_json import plan_text
 from polkit.minimize.planning import make_plan
@@ -152,11 +153,8 @@ def _diagnose(
 ) -> tuple[Plan, TargetPolicy]:
     """The plan and the policy it was made on. A policy that was named is looked at before a long log is read."""
     options = _read_options(request)
-    settings = _settings(request, config)
-    booleans = request.booleans
-    if booleans is None and config.minimize.booleans is not None:
-        booleans = config.beside(config.minimize.booleans)
-    state = read_booleans(booleans) if booleans is not None else {}
+    settings = settings_of(request, config)
+    state = boolean_state(request, config)
     if progress is not None:
         progress.phase("loading the policy")
     if policy is None and request.policy != "auto":
@@ -165,10 +163,23 @@ def _diagnose(
     if policy is None:
         policy = _host_policy(request, denials)
     plan = make_plan(denials, policy.with_booleans(state), settings)
+    notes = [*plan.notes, *check_names(plan, policy, check_name(request, config))]
     if plan.input.undated and (options.since is not None or options.until is not None):
-        note = f"{plan.input.undated} denials carry no full date: --since and --until let them pass"
-        plan = replace(plan, notes=(*plan.notes, note))
-    return plan, policy
+        notes.append(f"{plan.input.undated} denials carry no full date: --since and --until let them pass")
+    return replace(plan, notes=tuple(notes)), policy
+
+
+def boolean_state(request: Request, config: Config) -> dict[str, bool]:
+    """The booleans of the host that the log is from, as far as they were given."""
+    path = request.booleans
+    if path is None and config.minimize.booleans is not None:
+        path = config.beside(config.minimize.booleans)
+    return read_booleans(path) if path is not None else {}
+
+
+def read_denials(request: Request, stdin: Optional[BinaryIO], progress: Optional[Progress]) -> Denials:
+    """What the request's logs hold, after its filters."""
+    return totals(_read(request, _read_options(request), stdin, progress))
 
 
 def _read(request: Request, options: ReadOptions, stdin: Optional[BinaryIO], progress: Optional[Progress]) -> Ledger:
@@ -198,7 +209,8 @@ def _read_options(request: Request) -> ReadOptions:
     return ReadOptions(since, until, frozenset(request.sources))
 
 
-def _settings(request: Request, config: Config) -> Settings:
+def settings_of(request: Request, config: Config) -> Settings:
+    """How to diagnose, as asked and as configured. Raises UsageError for what is neither."""
     name = check_name(request, config)
     mounts = [parse_mount(text) for text in (*config.minimize.mounts, *request.mounts)]
     maps = [read_inspect(path) for path in request.inspect]
