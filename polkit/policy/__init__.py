@@ -7,12 +7,17 @@ from __future__ import annotations
 from typing import Optional
 
 from polkit.policy.booleans import read_booleans
+from polkit.policy.comparison import Comparison, compare_with_module, ruled_by_command
+from polkit.policy.declared import Declared, DeclaredRule
+from polkit.policy.difference import EVERY_COMMAND, AccessChange, RuleDifference, XpermChange, bitset, ranges
 from polkit.policy.interface import Access, BooleanSet, FailedConstraint, PortLabel, TargetPolicy, Verdict
 from polkit.policy.locate import PolicyFiles, locate
 from polkit.policy.nopolicy import NoPolicy
 from polkit.policy.oracle import Oracle, OracleAnswer
 from polkit.policy.risk import Risk, assess, risk_ids
 from polkit.policy.target import load
+from polkit.policy.violations import Violation
+from polkit.policy.whatif import WhatIf, what_if
 
 
 def load_policy(policy: str = "auto", store: Optional[str] = None) -> TargetPolicy:
@@ -26,19 +31,33 @@ def load_policy(policy: str = "auto", store: Optional[str] = None) -> TargetPoli
 
 
 __all__ = [
+    "EVERY_COMMAND",
     "Access",
+    "AccessChange",
     "BooleanSet",
+    "Comparison",
+    "Declared",
+    "DeclaredRule",
     "FailedConstraint",
     "Oracle",
     "OracleAnswer",
     "PolicyFiles",
     "PortLabel",
     "Risk",
+    "RuleDifference",
     "TargetPolicy",
     "Verdict",
+    "Violation",
+    "WhatIf",
+    "XpermChange",
     "assess",
+    "bitset",
+    "compare_with_module",
     "load_policy",
     "locate",
+    "ranges",
     "read_booleans",
     "risk_ids",
+    "ruled_by_command",
+    "what_if",
 ]

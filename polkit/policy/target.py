@@ -43,6 +43,16 @@ class LoadedPolicy:
     """What was worked out for this state of the booleans."""
 
     @property
+    def rules(self) -> Rules:
+        """The rules themselves, for this room."""
+        return self._rules
+
+    @property
+    def neverallows(self) -> Optional[Neverallows]:
+        """The neverallow rules of the module store, for this room."""
+        return self._neverallows
+
+    @property
     def info(self) -> Optional[PolicyInfo]:
         return self._info
 
