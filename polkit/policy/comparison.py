@@ -1,16 +1,20 @@
-"""A policy with a module against the same policy without it: what the module changes, by its own rules and otherwise."""
+"""A policy with a module against the same without it: what the module changes, by its own rules and otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from polkit.policy.declared import Declared, read_declared
 from polkit.policy.difference import AccessChange, RuleDifference, XpermChange, compare_rules
 from polkit.policy.index import gather, gather_lists
 from polkit.policy.interface import TargetPolicy
+from polkit.policy.neverallow import TypeSets, read_classperms
 from polkit.policy.rules import Rules
 from polkit.policy.statements import read_statements
+from polkit.policy.store import parse_at, read_modules
 from polkit.policy.target import load
 from polkit.policy.violations import (
     Violation,
@@ -21,6 +25,7 @@ from polkit.policy.violations import (
 )
 from polkit.policy.whatif import Breach, WhatIf
 
+_SELF_RULE = re.compile(rb"\(\s*allow\s+[^\s()]+\s+self\s")
 _KIND_OF_PROCESS = "domain"
 """Rules that tell processes from everything else leave it out as well; joining it is no way around them."""
 
@@ -55,8 +60,9 @@ def compare_with_module(built: WhatIf, module_cil: str) -> Comparison:
     baseline, changed = load(built.baseline), load(built.changed)
     old, new = baseline.rules, changed.rules
     difference = compare_rules(old, new)
-    declared = read_declared(module_cil, new, built.changed.store)
-    own, structural = _split(difference.gained, old, new)
+    modules = [] if built.changed.store is None else list(read_modules(built.changed.store))
+    declared = read_declared(module_cil, new, modules)
+    own, structural = _split(difference.gained, old, new, _SelfRules(built.baseline.store, modules, new))
     before, after = read_statements(built.baseline.policy), read_statements(built.changed.policy)
     violations = None
     if built.breaches is not None and baseline.neverallows is not None and changed.neverallows is not None:
@@ -87,12 +93,41 @@ def ruled_by_command(change: AccessChange, xperms: Iterable[XpermChange], operat
     return next((one for one in xperms if one[:4] == key), None)
 
 
+class _SelfRules:
+    """The ``(allow ATTRIBUTE self ...)`` rules of a store: a binary policy holds them as one rule a type, so that of a
+    new type only the store can tell that they gave it what it may do to itself."""
+
+    def __init__(self, store: Path | None, modules: list[bytes], new: Rules) -> None:
+        self._store = store
+        self._sets = TypeSets(modules, new.facts)
+        self._facts = new.facts
+        self._rules: list[tuple[str, str, frozenset[str]]] | None = None
+
+    def given(self, type_: str, tclass: str) -> frozenset[str]:
+        """What the rules give a type of the policy with the module."""
+        if self._rules is None:
+            self._rules = [] if self._store is None else list(self._read(self._store))
+        found = (perms for name, tclass_, perms in self._rules if tclass_ == tclass and type_ in self._sets.of(name))
+        return frozenset[str]().union(*found)
+
+    def _read(self, store: Path) -> Iterator[tuple[str, str, frozenset[str]]]:
+        for data in read_modules(store):
+            for found in _SELF_RULE.finditer(data):
+                statement = parse_at(data, found.start())
+                if len(statement) == 4:
+                    for tclass, perms in read_classperms(statement[3], self._facts):
+                        yield str(statement[1]), tclass, perms
+
+
 def _split(
-    gained: Iterable[AccessChange], old: Rules, new: Rules
+    gained: Iterable[AccessChange], old: Rules, new: Rules, self_rules: _SelfRules
 ) -> tuple[tuple[AccessChange, ...], tuple[AccessChange, ...]]:
-    own, structural = [], []
+    own: list[AccessChange] = []
+    structural: list[AccessChange] = []
     for change in gained:
         given = _by_membership(change, old, new)
+        if change.source == change.target and change.source not in old.facts.attributes:
+            given |= self_rules.given(change.source, change.tclass)
         for perms, found in (
             (set(change.perms) - given, own),
             (set(change.perms) & given, structural),

@@ -12,14 +12,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
-from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from polkit.errors import CompileError
 from polkit.policy.difference import EVERY_COMMAND
 from polkit.policy.neverallow import TypeSets, read_classperms, write_cil
 from polkit.policy.rules import Rules
-from polkit.policy.store import Expression, parse_at, read_modules
+from polkit.policy.store import Expression, parse_at
 
 _SKIPPED = re.compile(r'"[^"]*"|;[^\n]*')
 _AV_KINDS = frozenset(("allow", "dontaudit", "auditallow", "neverallow"))
@@ -79,15 +78,15 @@ class Declared:
     """The CIL of every further statement, labels of files aside."""
 
 
-def read_declared(module_cil: str, rules: Rules, store: Optional[Path]) -> Declared:
-    """What a module says, in the policy (``rules``) that holds it; ``store`` is the module store of that policy.
+def read_declared(module_cil: str, rules: Rules, modules: list[bytes]) -> Declared:
+    """What a module says, in the policy (``rules``) that holds it; ``modules`` is the CIL of that policy's store, for
+    attributes that no rule uses and the binary lacks.
 
-    Raises CompileError for a statement that is not read, SourceError for a store that can't be.
+    Raises CompileError for a statement that is not read.
     """
     text = _SKIPPED.sub(lambda found: found[0] if found[0].startswith('"') else "", module_cil)
     data = text.encode("utf-8", "replace")
-    modules = [data] if store is None else list(read_modules(store))
-    reader = _Reader(TypeSets(modules, rules.facts), rules)
+    reader = _Reader(TypeSets(modules or [data], rules.facts), rules)
     whole = parse_at(b"(" + data + b"\n)", 0)
     assert isinstance(whole, tuple)
     reader.read(whole, certain=True)

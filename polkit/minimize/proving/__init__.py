@@ -1,0 +1,12 @@
+"""The proof: whether a module gives its evidence what it needs, nothing else, and breaks no rule of the policy.
+
+``prove`` is the whole job. Each statement has a file of its own: ``covered``, ``minimal``, ``contained``, ``safe``.
+"""
+
+from __future__ import annotations
+
+from polkit.minimize.proving.job import prove
+from polkit.minimize.proving.proof import Extra, Proof, Uncovered
+from polkit.minimize.proving.proof_json import proof_object, proof_text
+
+__all__ = ["Extra", "Proof", "Uncovered", "proof_object", "proof_text", "prove"]

@@ -1,0 +1,218 @@
+"""One run of ``prove``: from a module and its evidence to a proof."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Optional
+
+from polkit.config import Config, load_config
+from polkit.errors import UsageError
+from polkit.minimize.job import Progress, Request, boolean_state, read_denials, settings_of
+from polkit.minimize.planning import decide_all
+from polkit.minimize.proving.contained import gained_domains, joined_by_name, nothing_lost, unexplained
+from polkit.minimize.proving.covered import allowed_already, uncovered
+from polkit.minimize.proving.minimal import asked_for, superfluous, vectors
+from polkit.minimize.proving.needs import EvidenceAccess, evidence_accesses
+from polkit.minimize.proving.proof import Extra, Figures, Proof, Uncovered
+from polkit.minimize.proving.safe import broken_gates
+from polkit.minimize.proving.subject import Subject, name_in_plan, read_subject
+from polkit.minimize.question import Settings
+from polkit.model import Decision, Denials, Plan
+from polkit.policy import (
+    Comparison,
+    Oracle,
+    TargetPolicy,
+    WhatIf,
+    compare_with_module,
+    load_policy,
+    locate,
+    what_if,
+)
+
+_HARMLESS = "dontaudited"
+"""The kind of extra permissions that leaves ``minimal`` true."""
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """An input, diagnosed on the policy without the module."""
+
+    denials: Denials
+    decisions: tuple[Decision, ...]
+    accesses: tuple[EvidenceAccess, ...]
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What libsepol and our evaluator said: of the evidence, what the module lacks and what the policy gives anyway;
+    of another run's accesses, how many are still refused, and all."""
+
+    refused: list[tuple[EvidenceAccess, tuple[Uncovered, ...]]]
+    held_out: Optional[tuple[int, int]]
+    given: tuple[Extra, ...]
+
+
+def prove(
+    module: Path,
+    request: Request,
+    held_out: tuple[str, ...] = (),
+    stdin: Optional[BinaryIO] = None,
+    progress: Optional[Progress] = None,
+) -> Proof:
+    """Prove a module against the evidence and the target policy that a request names; writes nothing.
+
+    ``held_out``: logs of another run, for the share of its accesses that the module would still refuse. Types of the
+    module's own are named as asked, as in the plan of a ``generate`` directory, or after the module. Raises UsageError
+    without a policy, CompileError for a module that does not compile or link, SourceError, MissingDependency.
+    """
+    config = load_config(request.config)
+    target = load_policy(request.policy, request.store)
+    if target.info is None:
+        raise UsageError("a proof needs the target policy", "Name it with --policy")
+    with read_subject(module, target.info.mls) as subject:
+        request = replace(request, name=request.name or name_in_plan(module) or config.module.name or subject.name)
+        settings, state = settings_of(request, config), boolean_state(request, config)
+        denials = read_denials(request, stdin, progress)
+        others = read_denials(replace(request, logs=held_out), stdin, progress) if held_out else None
+        _tell(progress, "building the policy with the module")
+        with what_if(locate(request.policy, request.store), target.info, subject.file, subject.cil) as built:
+            _tell(progress, "comparing the two policies")
+            comparison = compare_with_module(built, subject.cil)
+            # A store's own build is the policy without an earlier version of the module; a binary's is an estimate.
+            base = (comparison.baseline if built.kind == "store" else target).with_booleans(state)
+            evidence = _diagnose(denials, base, settings)
+            other = None if others is None else _diagnose(others, base, settings)
+            answers = _ask(built, comparison, state, evidence, other)
+            return _conclude(subject, config, target, base, built, comparison, evidence, answers)
+
+
+def _tell(progress: Optional[Progress], text: str) -> None:
+    if progress is not None:
+        progress.phase(text)
+
+
+def _diagnose(denials: Denials, policy: TargetPolicy, settings: Settings) -> _Evidence:
+    decided = decide_all(denials, policy, settings)
+    return _Evidence(denials, tuple(one.decision for one in decided), tuple(evidence_accesses(decided)))
+
+
+def _ask(
+    built: WhatIf, comparison: Comparison, state: dict[str, bool], evidence: _Evidence, other: Optional[_Evidence]
+) -> _Answers:
+    """Everything that is asked of libsepol, which holds one policy at a time."""
+    changed = comparison.changed.with_booleans(state)
+    with Oracle(built.changed.policy) as oracle:
+        refused = uncovered(evidence.accesses, changed, comparison.statements, oracle)
+        held_out = None
+        if other is not None:
+            others = uncovered(other.accesses, changed, comparison.statements, oracle)
+            still = sum(one.records for one, lacking in others if lacking)
+            held_out = (still, sum(one.records for one, _ in others))
+    with Oracle(built.baseline.policy) as oracle:
+        given = allowed_already(evidence.accesses, comparison.baseline.with_booleans(state), oracle)
+    return _Answers(refused, held_out, given)
+
+
+def _conclude(
+    subject: Subject,
+    config: Config,
+    target: TargetPolicy,
+    base: TargetPolicy,
+    built: WhatIf,
+    comparison: Comparison,
+    evidence: _Evidence,
+    answers: _Answers,
+) -> Proof:
+    assert target.info is not None
+    asked = asked_for(evidence.accesses)
+    extra = (*superfluous(asked, comparison), *answers.given)
+    figures = _figures(base, comparison, evidence, answers)
+    plan = Plan(target.info, evidence.denials.summary, evidence.decisions)
+    gates = broken_gates(plan, subject.name, figures.over, comparison, config.gates)
+    store = built.kind == "store"
+    beyond = unexplained(comparison)
+    known = comparison.violations is not None
+    lacking = tuple(sorted({one for _, found in answers.refused for one in found}))
+    return Proof(
+        module=subject.name,
+        source=str(subject.source),
+        sha256=subject.sha256,
+        policy=target.info,
+        build=built.kind,
+        input=evidence.denials.summary,
+        decisions=evidence.decisions,
+        covered=not lacking,
+        minimal=all(one.kind == _HARMLESS for one in extra),
+        contained=not beyond and nothing_lost(comparison) if store else None,
+        safe=not (gates or comparison.violations) if known else (False if gates else None),
+        figures=figures,
+        uncovered=lacking,
+        extra=tuple(sorted({*extra, *(beyond if store else ())})),
+        lost=comparison.rules.lost,
+        lost_xperms=comparison.rules.lost_xperms,
+        removed=comparison.removed,
+        joined=joined_by_name(comparison),
+        gained_domains=gained_domains(comparison),
+        violations=comparison.violations or (),
+        gates=gates,
+        notes=tuple(_notes(target, built, comparison, evidence, extra)),
+    )
+
+
+def _figures(base: TargetPolicy, comparison: Comparison, evidence: _Evidence, answers: _Answers) -> Figures:
+    asked = asked_for(evidence.accesses)
+    granted = vectors(comparison.own)
+    elsewhere: Counter[str] = Counter()
+    for one in evidence.accesses:
+        if not one.holds_rule:
+            elsewhere[one.elsewhere] += one.records
+    return Figures(
+        needed=sum(one.records for one, _ in answers.refused),
+        allowed=sum(one.records for one, lacking in answers.refused if not lacking),
+        granted=len(granted),
+        over=len(granted - asked.vectors),
+        dontaudited=len((granted & asked.hidden) - asked.vectors),
+        structural=sum(len(one.perms) for one in comparison.structural),
+        boolean_grants=_boolean_grants(base, evidence.decisions),
+        remedied_elsewhere=dict(sorted(elsewhere.items())),
+        held_out=answers.held_out,
+    )
+
+
+def _boolean_grants(policy: TargetPolicy, decisions: Iterable[Decision]) -> int:
+    """What the booleans that the plan asks for newly allow, all together, in the whole policy."""
+    settings: dict[str, bool] = {}
+    for decision in decisions:
+        for remedy in (decision.remedy, *decision.also_remedies):
+            if remedy.kind == "boolean" and remedy.options:
+                settings.update(remedy.options[0].settings)
+    return policy.grants_of(tuple(sorted(settings.items()))).accesses if settings else 0
+
+
+def _notes(
+    target: TargetPolicy, built: WhatIf, comparison: Comparison, evidence: _Evidence, extra: Iterable[Extra]
+) -> Iterable[str]:
+    if built.kind == "binary":
+        yield (
+            "No module store was given, so this is an estimate: a binary policy has lost its neverallow rules. "
+            "Whether the module is contained and safe can't be known; --store or a root directory would tell."
+        )
+    if built.replaced:
+        yield "The module store holds an earlier version of this module: it was taken out first."
+    elif built.kind == "store" and not _same(comparison, target):
+        yield "The module store does not build the policy that was named: the proof is about the store's."
+    if any(one.kind == "type" for one in extra):
+        yield (
+            "The module has types that this evidence doesn't ask for. Were they made with --mount or --inspect? Give "
+            "prove the same options."
+        )
+    if not evidence.denials.counted:
+        yield "There is no evidence: the logs hold no denial that the options let through."
+
+
+def _same(comparison: Comparison, target: TargetPolicy) -> bool:
+    info = comparison.baseline.info
+    return info is not None and target.info is not None and info.sha256 == target.info.sha256

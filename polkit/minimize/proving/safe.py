@@ -1,0 +1,31 @@
+"""Safe: the module breaks no rule of the policy that wasn't broken before, and none of the project's own."""
+
+from __future__ import annotations
+
+from polkit.config import Gates
+from polkit.minimize.gates import breaches
+from polkit.model import AccessSet, AvRule, ModuleInfo, ModuleSource, Plan
+from polkit.policy import Comparison
+
+
+def broken_gates(plan: Plan, name: str, over_permission: int, comparison: Comparison, gates: Gates) -> tuple[str, ...]:
+    """One sentence for every ``[gates]`` rule of polkit.toml that the module breaks.
+
+    Judged by what the module does on this policy: a rule on an attribute is a rule on each of its types.
+    """
+    rules = tuple(AvRule("allow", one.source, one.target, one.tclass, one.perms) for one in comparison.own)
+    source = ModuleSource(name, "0", AccessSet(rules=rules))
+    info = ModuleInfo(
+        name=name,
+        version="",
+        domain=None,
+        base=None,
+        rules=len(comparison.declared.rules),
+        over_permission=over_permission,
+        inherited=0,
+        structural=sum(len(one.perms) for one in comparison.structural),
+        blast_radius=len({one.source for one in comparison.own}),
+        widened=(),
+        files=(),
+    )
+    return breaches(Plan(plan.policy, plan.input, plan.decisions, info, plan.predicted, plan.notes), source, gates)

@@ -1,0 +1,136 @@
+"""The module to be proven: a ``generate`` directory, ``.te``, ``.cil`` or ``.pp``, and what it says as CIL.
+
+It may be a stranger's: a ``.te`` is compiled by ``checkmodule`` alone, which knows no macros and runs nothing, in an
+empty directory and under limits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from polkit.config import check_module_name
+from polkit.errors import CompileError, SourceError, UsageError
+from polkit.module import build_package, run_tool
+
+_LARGEST = 64 << 20
+_NAME = re.compile(r"^\s*module\s+(\S+)\s+[\d.]+\s*;", re.MULTILINE)
+_MACROS = re.compile(r"^\s*policy_module\s*\(", re.MULTILINE)
+_SUFFIXES = (".pp", ".cil", ".te")
+"""In the order in which a directory's files are preferred: the first is what gets installed."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """``file`` is what a module store takes (``NAME.pp`` or ``NAME.cil``); ``sha256`` is of the file that was named."""
+
+    name: str
+    source: Path
+    sha256: str
+    file: Path
+    cil: str
+
+
+@contextmanager
+def read_subject(named: Path, mls: bool) -> Iterator[Subject]:
+    """The module of a path; its files live as long as the block. ``mls``: the target policy has levels.
+
+    Raises SourceError for what can't be read, UsageError for what is no module, CompileError for one that does not
+    compile, MissingDependency without the compilers.
+    """
+    source = _module_of_directory(named) if _is_directory(named) else named
+    if source.suffix not in _SUFFIXES:
+        raise UsageError(f"{source} is no module", "Name a directory made by generate, or a .te, .cil or .pp file")
+    content = _read(source)
+    with tempfile.TemporaryDirectory(prefix="polkit-prove-") as scratch:
+        name, suffix, package = _compiled(source, content, mls)
+        file = Path(scratch) / f"{check_module_name(name, 'the module')}{suffix}"
+        file.write_bytes(package)
+        yield Subject(name, source, hashlib.sha256(content).hexdigest(), file, _as_cil(file, source))
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
+
+
+def name_in_plan(named: Path) -> Optional[str]:
+    """The name that ``generate`` gave the module and its types, where a directory of its is named."""
+    path = named / "plan.json"
+    if not _is_directory(named) or not path.is_file():
+        return None
+    try:
+        module = json.loads(_read(path)).get("module")
+        name = module["name"] if module is not None else None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise SourceError(f"{path}: not a plan of generate", "Name the module's file itself") from error
+    if name is None:
+        return None
+    return check_module_name(str(name), f"{path}: the module")
+
+
+def _module_of_directory(directory: Path) -> Path:
+    """The file that would be installed, of the name in ``plan.json``, else the only one there is."""
+    name = name_in_plan(directory)
+    for suffix in _SUFFIXES:
+        try:
+            found = sorted(directory.glob(f"*{suffix}")) if name is None else [directory / f"{name}{suffix}"]
+        except OSError as error:
+            raise SourceError(f"{directory}: {error.strerror}") from error
+        found = [path for path in found if path.is_file()]
+        if len(found) > 1:
+            raise UsageError(f"{directory} holds several modules", f"Name one: {', '.join(map(str, found[:4]))}")
+        if found:
+            return found[0]
+    raise SourceError(f"{directory} holds no module", "generate writes none where no rule and no label is needed")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror or error}") from error
+    if len(content) > _LARGEST:
+        raise SourceError(f"{path}: larger than {_LARGEST >> 20} MiB, which no module is")
+    return content
+
+
+def _compiled(source: Path, content: bytes, mls: bool) -> tuple[str, str, bytes]:
+    """The module's name, the suffix of what gets installed, and its bytes."""
+    if source.suffix != ".te":
+        return source.stem, source.suffix, content
+    # Other characters can stand in comments only; the compiler sees a question mark there.
+    text = content.decode("utf-8", "replace").encode("ascii", "replace").decode("ascii")
+    named = _NAME.search(text)
+    if named is None:
+        hint = "compile it with the reference policy's Makefile, and name the .pp" if _MACROS.search(text) else ""
+        raise CompileError(f"{source} has no `module NAME VERSION;` statement", hint=hint)
+    name = check_module_name(named[1], "the module")
+    try:
+        return name, ".pp", build_package(name, text, "", mls, None)
+    except CompileError as error:
+        error.hint = error.hint or (
+            "plain module syntax is read (allow, type, require); macros and interfaces are not: compile such a module "
+            "yourself and name the .pp"
+        )
+        raise
+
+
+def _as_cil(file: Path, source: Path) -> str:
+    if file.suffix == ".cil":
+        return file.read_text(encoding="utf-8", errors="replace")
+    run = run_tool(["pp", file.name], file.parent)
+    if run.status != 0:
+        lines = run.output.strip().splitlines()
+        raise CompileError(f"{source} is no module package: {lines[0][:200] if lines else ''}", output=run.output)
+    return run.output
