@@ -13,6 +13,9 @@ from polkit.policy import TargetPolicy, load_policy
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# Policies are indexed once for all tests, and not into the user's own cache.
+os.environ["XDG_CACHE_HOME"] = str(REPOSITORY / ".cache" / "tests")
+
 # `ci` tries the same examples every time, so that a failure is the change's and not the draw's; `explore` looks further
 # (HYPOTHESIS_PROFILE=explore script/test tests/audit).
 settings.register_profile("ci", derandomize=True, deadline=None, database=None)

@@ -6,6 +6,7 @@ Verbs are imported when they are called, so that ``polkit --help`` loads no pars
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import Any, Optional
@@ -13,7 +14,7 @@ from typing import Any, Optional
 import click
 
 from polkit import __version__
-from polkit.errors import PolkitError
+from polkit.errors import PolkitError, SourceError
 
 VERBS = {
     "explain": "Say why each access was refused and what to change; writes nothing.",
@@ -78,6 +79,7 @@ def run(arguments: Optional[list[str]] = None) -> None:
 
 
 def _guarded(arguments: Optional[list[str]]) -> int:
+    _open_streams()
     try:
         result: Any = polkit.main(args=arguments, prog_name="polkit", standalone_mode=False)
         sys.stdout.flush()
@@ -91,10 +93,29 @@ def _guarded(arguments: Optional[list[str]]) -> int:
         print("polkit: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader (head, less) has seen enough; Python must not complain again when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()  # the reader (head, less) has seen enough
         return 0
+    except OSError as error:
+        _give_up_stdout()
+        _report(f"standard output: {error.strerror or error}", "", SourceError.exit_code, as_json=False)
+        return SourceError.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _open_streams() -> None:
+    """Daemons and cron jobs start commands with closed descriptors; and not every terminal shows every character."""
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(descriptor, mode))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up_stdout() -> None:
+    """Python must not complain again when it closes stdout."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage_hint(error: click.ClickException) -> str:

@@ -27,6 +27,8 @@ _TITLES = {
     "none": "Nothing to change in policy",
 }
 _SHOWN = 3
+_NARROWEST = 20
+_USUAL = 80
 _MANY = 6
 """More decisions than this with one remedy are listed without their evidence."""
 _INDENT = 8
@@ -35,6 +37,8 @@ _INDENT = 8
 def print_outcome(verb: str, outcome: Outcome, verbose: bool, quiet: bool) -> None:
     """Print everything about an outcome on stdout; colours only on a terminal."""
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    if console.width < _NARROWEST:
+        console.width = _USUAL  # COLUMNS=0 means that nobody knows
     plan = outcome.plan
     _header(console, plan)
     for kind in REMEDIES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from polkit.minimize.causes.boolean import boolean_remedy
+from polkit.minimize.causes.boolean import boolean_remedy, price
 from polkit.minimize.grouping import Diagnosed
 from polkit.model import BooleanOption
 
@@ -38,7 +38,7 @@ def _choose(offers: Sequence[tuple[BooleanOption, ...]]) -> _Chosen:
     for options in offers:
         if not any(option.settings in chosen for option in options):
             chosen[options[0].settings] = options[0]
-    dearest_first = sorted(chosen, key=lambda settings: (-chosen[settings].grants.accesses, settings))
+    dearest_first = sorted(chosen, key=lambda settings: price(chosen[settings]), reverse=True)
     for settings in dearest_first:
         rest = chosen.keys() - {settings}
         if all(any(option.settings in rest for option in options) for options in offers):

@@ -6,7 +6,7 @@ label is invalid or absent) and the answers that volume denials get in the threa
 
 from __future__ import annotations
 
-from polkit.policy import TargetPolicy
+from polkit.policy import TargetPolicy, assess
 
 _NOBODY = {
     "default_t": "nothing in file_contexts matches the path",
@@ -40,11 +40,17 @@ def why_generic(policy: TargetPolicy, source: str, target: str, tclass: str) -> 
     if policy.is_container_domain(source):
         if target in _NOT_FOR_CONTAINERS:
             return _NOT_FOR_CONTAINERS[target]
-        if not target.startswith("container_") and _has_any(policy, target, _HOME_ATTRIBUTES):
+        if _has_any(policy, target, _HOME_ATTRIBUTES) and not _has_a_meaning(policy, source, target, tclass):
             return "the label of whatever lies in a home directory"
     elif target in _HOME_TYPES and _has_any(policy, source, _DAEMON_ATTRIBUTES):
         return "the label of a home directory; a file moved (not copied) from there keeps it"
     return ""
+
+
+def _has_a_meaning(policy: TargetPolicy, source: str, target: str, tclass: str) -> bool:
+    """Types in home directories that say what the file is: an engine's own, or keys that the catalogue refuses."""
+    risk = assess(source, target, tclass, "read", policy)
+    return target.startswith("container_") or (risk is not None and risk.refuse)
 
 
 def _has_any(policy: TargetPolicy, type_: str, attributes: tuple[str, ...]) -> bool:

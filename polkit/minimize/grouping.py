@@ -141,5 +141,7 @@ def gate(draft: Draft, accepted: frozenset[str]) -> Decision:
 def _gated(remedy: Remedy, risk: Optional[Risk], id_: str, accepted: frozenset[str]) -> Remedy:
     if risk is None or not risk.refuse or not accepted.isdisjoint({id_, risk.id, "all"}):
         return remedy
-    text = f"Not granted: {risk.what} (risk {risk.id}). If the workload must have it, say so: --accept {id_}."
+    text = (
+        f"Not granted: {risk.what}. If the workload must have it, say so: --accept {risk.id}, or {id_} for this alone."
+    )
     return Remedy("refuse", text)

@@ -9,7 +9,6 @@ from typing import Optional, TypeVar
 from polkit.model import SAMPLE, AvRule, Evidence, Remedy, Rule, XpermRule
 
 _T = TypeVar("_T")
-_MOST_COMMANDS = 32
 
 
 def join_evidence(parts: Iterable[Evidence]) -> Evidence:
@@ -68,7 +67,7 @@ def join_remedies(remedies: Iterable[Remedy]) -> Remedy:
     rules = (rule for part in parts for rule in part.rules if not (any_command and isinstance(rule, XpermRule)))
     return replace(
         parts[0],
-        commands=commands[:_MOST_COMMANDS],
+        commands=commands,
         rules=join_rules(rules),
         any_command=any_command,
         types=tuple(sorted({type_ for part in parts for type_ in part.types})),

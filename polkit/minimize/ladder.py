@@ -73,12 +73,14 @@ def diagnose(question: Question) -> Diagnosis:
 
 def _with_risk(finding: Finding, question: Question) -> Finding:
     """The finding with what the risk catalogue says, where its remedy grants the very access that was asked."""
-    if finding.remedy.kind not in GRANTING or question.verdict is None:
+    access, failed = question.access, question.key.failure is not None
+    if finding.remedy.kind not in (*GRANTING, "port") or not (failed or question.verdict is not None):
         return finding
-    access = question.access
-    return replace(
-        finding, risk=assess(access.source.type, access.target.type, access.tclass, access.perm, question.policy)
-    )
+    tclass, perm = ("process", "transition") if failed else (access.tclass, access.perm)
+    risk = assess(access.source.type, access.target.type, tclass, perm, question.policy)
+    if finding.remedy.kind == "port" and risk is not None and not risk.refuse:
+        return finding  # the port gets another label: a risk of its present one does not stay
+    return replace(finding, risk=risk)
 
 
 def _beside(main: Finding, findings: list[Finding], question: Question) -> tuple[Finding, ...]:

@@ -7,6 +7,7 @@ container's path means nothing to them until it is mapped.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Optional
@@ -68,6 +69,8 @@ def parse_mount(text: str) -> Mount:
     if len(parts) not in (2, 3) or not all(part.startswith("/") for part in parts[:2]):
         raise UsageError(f"--mount {text!r}: not HOST:CTR", "Give two absolute paths: --mount /srv/models:/models")
     options = parts[2].split(",") if len(parts) == 3 else []
+    if not all(re.fullmatch(r"[A-Za-z][A-Za-z0-9=_-]*", option) for option in options):
+        raise UsageError(f"--mount {text!r}: {parts[2]!r} is no mount option", "As podman's -v: --mount /srv:/data:ro")
     return make_mount(parts[0], parts[1], "ro" in options)
 
 

@@ -148,6 +148,7 @@ def _grants(grants: Grants) -> dict[str, Any]:
         "domains": grants.domains,
         "types": grants.types,
         "sample": list(grants.sample),
+        "refused": list(grants.refused),
     }
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from polkit.errors import AccountingError
 from polkit.minimize.choosing import choose_booleans
-from polkit.minimize.grouping import Diagnosed, gate, group
+from polkit.minimize.grouping import Decided, Diagnosed, gate, group
 from polkit.minimize.ladder import diagnose
-from polkit.minimize.own_labels import own_labels
-from polkit.minimize.question import LabelTree, Question, Settings
-from polkit.model import Counted, Denials, Party, Plan
+from polkit.minimize.own_types import own_types
+from polkit.minimize.question import OwnTypes, Question, Settings
+from polkit.model import SAMPLE, Counted, Denials, Party, Plan
 from polkit.policy import Access, TargetPolicy
 
 _XPERM_PERMISSIONS = {"ioctl": "ioctl", "nlmsg": "nlmsg"}
@@ -19,25 +19,38 @@ def make_plan(denials: Denials, policy: TargetPolicy, settings: Settings) -> Pla
 
     Raises AccountingError when an access of the input is in no decision, or in two.
     """
-    trees = own_labels(denials.counted, policy, settings)
+    decided = decide_all(denials, policy, settings)
+    return Plan(policy.info, denials.summary, tuple(one.decision for one in decided), notes=_notes(denials))
+
+
+def _notes(denials: Denials) -> tuple[str, ...]:
+    """What a reader of the plan must know about its evidence."""
+    cut = sum(len(one.evidence.paths) >= SAMPLE for one in denials.counted)
+    if not cut:
+        return ()
+    return (f"{cut} counts have more paths than the {SAMPLE} that are kept of each: directories may be missing",)
+
+
+def decide_all(denials: Denials, policy: TargetPolicy, settings: Settings) -> tuple[Decided, ...]:
+    """The decisions of ``make_plan``, each with the diagnosed permissions behind it."""
+    own = own_types(denials.counted, policy, settings)
     diagnosed = [
         Diagnosed(question, diagnose(question))
         for counted in denials.counted
-        for question in _questions(counted, policy, settings, trees)
+        for question in _questions(counted, policy, settings, own)
     ]
-    decisions = tuple(gate(draft, settings.accepted) for draft in group(choose_booleans(diagnosed)))
-    spread = sum(decision.evidence.accesses for decision in decisions)
+    drafts = group(choose_booleans(diagnosed))
+    decided = tuple(Decided(gate(draft, settings.accepted), draft.parts) for draft in drafts)
+    spread = sum(one.decision.evidence.accesses for one in decided)
     if spread != denials.summary.accesses:
         raise AccountingError(
             f"{denials.summary.accesses} accesses were read and {spread} decided",
             "This is a defect of polkit; please report it with the log",
         )
-    return Plan(policy.info, denials.summary, decisions)
+    return decided
 
 
-def _questions(
-    counted: Counted, policy: TargetPolicy, settings: Settings, trees: dict[str, LabelTree]
-) -> list[Question]:
+def _questions(counted: Counted, policy: TargetPolicy, settings: Settings, own: OwnTypes) -> list[Question]:
     """One question a permission of the count; the verdict is left out where the policy lacks a name."""
     key = counted.key
     source, target = _known(key.source, policy), _known(key.target, policy)
@@ -46,9 +59,9 @@ def _questions(
         xperm = key.xperm if key.xperm is not None and _XPERM_PERMISSIONS.get(perm) == key.xperm.kind else None
         access = Access(source or key.source, target or key.target, key.tclass, perm, key.levels, xperm)
         known = source is not None and target is not None and policy.has_class(key.tclass)
-        askable = known and key.failure is None and (policy.info is None or perm in policy.permissions(key.tclass))
+        askable = known and key.failure is None and perm in policy.permissions(key.tclass)
         verdict = policy.decide(access) if askable else None
-        questions.append(Question(key, counted.evidence, access, policy, settings, trees, verdict))
+        questions.append(Question(key, counted.evidence, access, policy, settings, own, verdict))
     return questions
 
 

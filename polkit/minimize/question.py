@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Optional
 
-from polkit.minimize.paths import HostPath, PathMap
-from polkit.model import AccessKey, Evidence, LevelRelations, Party, Remedy
+from polkit.minimize.paths import HostPath, PathMap, normal_path
+from polkit.model import AccessKey, Evidence, LevelRelations, Party, Port, Remedy
 from polkit.policy import Access, Risk, TargetPolicy, Verdict
 
 FILE_CLASSES = frozenset({"file", "dir", "lnk_file", "chr_file", "blk_file", "sock_file", "fifo_file"})
@@ -35,6 +35,16 @@ class LabelTree:
 
 
 @dataclass(frozen=True)
+class OwnTypes:
+    """The types of the module's own that the denials of an input ask for, settled before any is diagnosed."""
+
+    trees: dict[str, LabelTree] = field(default_factory=dict)
+    """From a host path in the evidence to the tree it lies in; only paths that need a type of the module's own."""
+    ports: dict[Port, str] = field(default_factory=dict)
+    """From a port that needs a label to its type."""
+
+
+@dataclass(frozen=True)
 class Question:
     """One permission asked of the target policy. Type names in ``access`` are canonical where the policy knows them."""
 
@@ -43,8 +53,7 @@ class Question:
     access: Access
     policy: TargetPolicy
     settings: Settings
-    trees: dict[str, LabelTree]
-    """From a host path in the evidence to the tree it lies in; only paths that need a type of the module's own."""
+    own: OwnTypes
     verdict: Optional[Verdict]
     """None when a name is unknown to the policy, or the record is a SELINUX_ERR."""
 
@@ -76,7 +85,7 @@ class Question:
         """The same access on another target type and level, asked afresh: what would refuse after a relabel."""
         target = Party(self.access.target.user, self.access.target.role, type_)
         access = replace(self.access, target=target, levels=levels)
-        return replace(self, access=access, verdict=self.policy.decide(access), trees={})
+        return replace(self, access=access, verdict=self.policy.decide(access), own=OwnTypes())
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,9 @@ def host_path(path: str, tclass: str, evidence: Evidence, from_container: bool, 
     mapped = paths.to_host(path)
     if mapped is not None:
         return mapped
+    if normal_path(path) != (path.rstrip("/") or "/"):
+        return None  # the kernel logs no `..`: this was written by the process, and may mean another file
+    path = normal_path(path)
     if not from_container:
         return HostPath(path, None)
     private = bool(evidence.devices) and "devtmpfs" not in evidence.devices

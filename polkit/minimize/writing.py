@@ -42,11 +42,14 @@ class Scratch:
 
 def prepare_directory(target: Path, force: bool) -> None:
     """Refuse what exists unless ``force``, before any work is done. UsageError says what to do instead."""
-    if target.is_dir():
-        if not force and any(target.iterdir()):
-            raise UsageError(f"{target} exists", "Name another directory with -o, or overwrite it with --force")
-    elif target.exists() or target.is_symlink():
-        raise UsageError(f"{target} exists and is no directory", "Name another directory with -o")
+    try:
+        if target.is_dir():
+            if not force and any(target.iterdir()):
+                raise UsageError(f"{target} exists", "Name another directory with -o, or overwrite it with --force")
+        elif target.is_symlink() or target.exists():
+            raise UsageError(f"{target} exists and is no directory", "Name another directory with -o")
+    except OSError as error:
+        raise SourceError(f"{target}: {error.strerror}", "Name another directory with -o") from error
 
 
 @contextmanager

@@ -57,6 +57,8 @@ class Grants:
     types: int
     sample: tuple[str, ...] = ()
     """The most sensitive target types, at most eight."""
+    refused: tuple[str, ...] = ()
+    """Ids of the risks among them that would be refused if a rule were to grant them, sorted."""
 
 
 @dataclass(frozen=True)

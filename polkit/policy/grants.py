@@ -14,8 +14,8 @@ Masks = dict[tuple[str, str, str], int]
 """(source, target, class) -> mask of permissions."""
 
 
-def grants_of(rules: Rules, settings: Mapping[str, bool], sensitive: Iterable[str]) -> Grants:
-    """What the TE rules newly allow when ``settings`` are made; ``sensitive`` types come first in the sample."""
+def newly_given(rules: Rules, settings: Mapping[str, bool]) -> Masks:
+    """What the TE rules newly allow when ``settings`` are made."""
     changed = rules.with_state(settings)
     turned = {number for number, (old, new) in enumerate(zip(rules.truths, changed.truths)) if old != new}
     given: Masks = {}
@@ -23,7 +23,7 @@ def grants_of(rules: Rules, settings: Mapping[str, bool], sensitive: Iterable[st
         if rule.condition in turned and changed.truths[rule.condition] == rule.block:
             _expand(rules, rule, given)
     new = {key: mask & ~rules.allowed(*key) for key, mask in given.items()}
-    return _count({key: mask for key, mask in new.items() if mask}, sensitive)
+    return {key: mask for key, mask in new.items() if mask}
 
 
 def structural(rules: Rules, attributes: Iterable[str]) -> Grants:
@@ -39,8 +39,8 @@ def structural(rules: Rules, attributes: Iterable[str]) -> Grants:
         if rule.target in joined and rules.truths[rule.condition] == rule.block:
             for domain in _expanded(rules, rule.source):
                 _add(given, (domain, "", rule.tclass), rule.mask)
-    counted = _count(given, ())
-    return Grants(counted.accesses, counted.domains, counted.types)
+    found = counted(given, ())
+    return Grants(found.accesses, found.domains, found.types)
 
 
 def _conditional_rules(rules: Rules) -> Iterable[ConditionalRule]:
@@ -68,7 +68,7 @@ def _expanded(rules: Rules, name: str) -> frozenset[str]:
     return frozenset((name,)) if types is None else types
 
 
-def _count(given: Masks, sensitive: Iterable[str]) -> Grants:
+def counted(given: Masks, sensitive: Iterable[str]) -> Grants:
     """``given`` in numbers, with a sample of its targets: sensitive ones in their order, then others by name."""
     targets = {target for _, target, _ in given}
     first = [type_ for type_ in sensitive if type_ in targets]

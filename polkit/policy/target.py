@@ -22,7 +22,7 @@ from polkit.policy.labels import FileLabels, read_customizable
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.names import NameIndex
 from polkit.policy.neverallow import Neverallows
-from polkit.policy.risk import sensitive_types
+from polkit.policy.risk import assess, sensitive_types
 from polkit.policy.rules import Rules
 from polkit.policy.store import module_priorities
 
@@ -116,8 +116,25 @@ class LoadedPolicy:
 
     def grants_of(self, settings: tuple[tuple[str, bool], ...]) -> Grants:
         if settings not in self._grants:
-            self._grants[settings] = grants.grants_of(self._rules, dict(settings), sensitive_types())
+            new = grants.newly_given(self._rules, dict(settings))
+            found = grants.counted(new, sensitive_types())
+            self._grants[settings] = replace(found, refused=self._refused(new))
         return self._grants[settings]
+
+    def _refused(self, given: grants.Masks) -> tuple[str, ...]:
+        """The refused risks among accesses. The catalogue goes by types and classes: one domain a target is asked."""
+        asked: dict[tuple[str, str, bool], tuple[str, int]] = {}
+        for (source, target, tclass), mask in given.items():
+            key = (target, tclass, source == target)
+            asked[key] = (source, asked.get(key, (source, 0))[1] | mask)
+        risks = {
+            risk.id
+            for (target, tclass, _), (source, mask) in asked.items()
+            for perm in self._rules.index.perms(tclass, mask)
+            for risk in [assess(source, target, tclass, perm, self)]
+            if risk is not None and risk.refuse
+        }
+        return tuple(sorted(risks))
 
     def structural(self, attributes: tuple[str, ...]) -> Grants:
         return grants.structural(self._rules, attributes)

@@ -14,9 +14,6 @@ import pytest
 from tests.cli.conftest import Polkit
 from tests.records import avc
 
-defect = pytest.mark.xfail(strict=True, reason="a defect that is known and not mended yet: take the mark away with it")
-"""Strict: the test fails as soon as the defect is mended, until the mark is gone."""
-
 RECORD = avc("execheap", "container_t", "process")
 NODE = avc("read", "device_t", "chr_file", fields='path="/dev/foo" dev="devtmpfs"')
 PORT = avc("name_bind", "unreserved_port_t", "tcp_socket", "httpd_t", fields="src=8123")
@@ -35,7 +32,6 @@ def in_a_shell(line: str, *arguments: object) -> subprocess.CompletedProcess[byt
     return subprocess.run(["sh", "-c", line, "sh", *command], capture_output=True, timeout=60, check=False)
 
 
-@defect
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
 def test_a_closed_descriptor_is_no_traceback(closed: str, log: Path, policy_root: Path) -> None:
     """Daemons and cron jobs start commands so. With stderr closed, stdout still has the plan."""
@@ -45,7 +41,6 @@ def test_a_closed_descriptor_is_no_traceback(closed: str, log: Path, policy_root
         assert b"execheap" in done.stdout
 
 
-@defect
 @pytest.mark.parametrize("arguments", [(), ("--format", "json")])
 def test_a_full_disk_is_an_error_in_one_line(arguments: tuple[str, ...], log: Path, policy_root: Path) -> None:
     done = in_a_shell('"$@" >/dev/full', "explain", log, "--policy", policy_root, *arguments)
@@ -55,7 +50,6 @@ def test_a_full_disk_is_an_error_in_one_line(arguments: tuple[str, ...], log: Pa
     assert done.returncode == 3
 
 
-@defect
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_what_the_terminal_cannot_show_is_escaped(encoding: str, polkit: Polkit, tmp_path: Path) -> None:
     (tmp_path / "log").write_text(RECORD.replace("python3", "\u6a21\u578b"))
@@ -64,13 +58,11 @@ def test_what_the_terminal_cannot_show_is_escaped(encoding: str, polkit: Polkit,
     assert "\\u6a21\\u578b" in done.stdout
 
 
-@defect
 def test_a_width_of_nought_is_no_width(polkit: Polkit, log: Path) -> None:
     """Emacs and some CI runners set it."""
     assert "execheap" in polkit("explain", log, env={"COLUMNS": "0"}).stdout
 
 
-@defect
 def test_a_directory_name_that_is_too_long(polkit: Polkit, log: Path) -> None:
     done = polkit("generate", log, "-o", "a" * 300)
     assert done.returncode in (2, 3)
@@ -86,7 +78,6 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     place.chmod(0o700)
 
 
-@defect
 def test_a_directory_below_a_closed_one(closed: Path, log: Path, policy_root: Path) -> None:
     mortal = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     command = [*mortal, sys.executable, "-m", "polkit", "generate", log, "-o", closed / "out", "--policy", policy_root]
@@ -95,7 +86,6 @@ def test_a_directory_below_a_closed_one(closed: Path, log: Path, policy_root: Pa
     assert done.returncode in (2, 3)
 
 
-@defect
 @pytest.mark.parametrize(
     ("name", "record", "theirs"),
     [
@@ -115,7 +105,6 @@ def test_a_type_of_the_policy_is_not_the_modules_own(
     assert not (tmp_path / name).exists()
 
 
-@defect
 @pytest.mark.parametrize("name", ["container", "base"])
 def test_a_module_of_the_store_is_not_replaced(name: str, polkit: Polkit, log: Path, tmp_path: Path) -> None:
     """At priority 200 ours would hide the distribution's: ``base`` is the policy itself."""
@@ -126,7 +115,6 @@ def test_a_module_of_the_store_is_not_replaced(name: str, polkit: Polkit, log: P
     assert not (tmp_path / name).exists()
 
 
-@defect
 def test_a_mount_with_an_option_that_is_none(polkit: Polkit, log: Path) -> None:
     """``/a:/b:/c`` is a mistake, not a mount with the option ``/c``."""
     done = polkit("explain", log, "--mount", "/a:/b:/c")
@@ -134,7 +122,6 @@ def test_a_mount_with_an_option_that_is_none(polkit: Polkit, log: Path) -> None:
     assert "/a:/b:/c" in done.stderr
 
 
-@defect
 def test_a_second_round_does_not_lose_the_first(log: Path, policy_root: Path, polkit: Polkit, tmp_path: Path) -> None:
     """Installed under the same name the new module takes the place of the old one, whose rules the log says nothing of:
     they work already."""

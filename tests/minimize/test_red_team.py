@@ -13,9 +13,6 @@ from polkit.policy import TargetPolicy, load_policy
 from tests.minimize.conftest import Planner
 from tests.records import avc
 
-defect = pytest.mark.xfail(strict=True, reason="a defect that is known and not mended yet: take the mark away with it")
-"""Strict: the test fails as soon as the defect is mended, until the mark is gone."""
-
 
 def contexts(plan: Plan) -> list[FileContext]:
     return [one for decision in plan.decisions for one in decision.remedy.contexts]
@@ -40,7 +37,6 @@ def refused_context(role: str, type_: str) -> str:
     )
 
 
-@defect
 @pytest.mark.parametrize(
     ("path", "target", "tclass", "source"),
     [
@@ -59,7 +55,6 @@ def test_a_path_that_is_not_normal_takes_nothing_along(
     assert not any(".." in one.pattern for one in contexts(plan))
 
 
-@defect
 @pytest.mark.parametrize(("path", "target"), [(".ssh/id_rsa", "ssh_home_t"), (".ssh/id_rsa", "user_home_t")])
 def test_keys_below_a_mounted_home_get_no_label_for_containers(path: str, target: str, plan_of: Planner) -> None:
     """file_contexts has a type for them, and the catalogue refuses that type (private-keys)."""
@@ -67,14 +62,12 @@ def test_keys_below_a_mounted_home_get_no_label_for_containers(path: str, target
     assert contexts(plan_of(record, mounts={"/home/alice": "/work"})) == []
 
 
-@defect
 def test_what_file_contexts_leaves_alone_is_left_alone(plan_of: Planner) -> None:
     """``<<none>>`` means that another program labels it: cron its tables, which root runs."""
     record = avc("write", "var_t", fields='path="/v/spool/cron/crontabs/root" dev="dm-0"')
     assert contexts(plan_of(record, mounts={"/var": "/v"})) == []
 
 
-@defect
 @pytest.mark.parametrize(
     "record",
     [
@@ -93,14 +86,12 @@ def test_a_role_that_the_policy_lacks_gets_no_rule(record: str, plan_of: Planner
             assert policy.has_role(rule.target)
 
 
-@defect
 def test_a_role_gets_no_type_unasked(plan_of: Planner) -> None:
     plan = plan_of(refused_context("user_r", "sysadm_t"))
     assert not any(isinstance(rule, RoleTypes) for rule in rules(plan))
     assert plan.decisions[0].risk == "high"
 
 
-@defect
 def test_no_new_privs_is_no_way_round_the_catalogue(plan_of: Planner) -> None:
     plan = plan_of(
         "type=SELINUX_ERR msg=audit(1700000000.123:9): op=security_bounded_transition seresult=denied "
@@ -110,7 +101,6 @@ def test_no_new_privs_is_no_way_round_the_catalogue(plan_of: Planner) -> None:
     assert not list(rules(plan))
 
 
-@defect
 def test_two_domains_do_not_get_each_others_directories(plan_of: Planner) -> None:
     one = avc("read", "default_t", fields='path="/models/a" dev="dm-0"', serial=1)
     other = avc("read", "default_t", source="httpd_t", fields='path="/data/secret" dev="dm-0"', serial=2)
@@ -122,7 +112,6 @@ def test_two_domains_do_not_get_each_others_directories(plan_of: Planner) -> Non
     assert {frozenset(found) for found in domains.values()} == {frozenset({"container_t"}), frozenset({"httpd_t"})}
 
 
-@defect
 def test_two_ports_of_two_domains_are_two_types(plan_of: Planner) -> None:
     one = avc("name_bind", "unreserved_port_t", "tcp_socket", "httpd_t", fields="src=8123", serial=1)
     other = avc("name_bind", "unreserved_port_t", "tcp_socket", "named_t", fields="src=8124", serial=2)
@@ -131,7 +120,6 @@ def test_two_ports_of_two_domains_are_two_types(plan_of: Planner) -> None:
     assert len(targets) == len(set(targets)) == 2
 
 
-@defect
 def test_without_a_policy_an_odd_permission_takes_nothing_along(plan_of: Planner) -> None:
     records = avc("read", "etc_t", serial=1) + avc("re$ad", "etc_t", serial=2)
     plan = plan_of(records, on=load_policy("none"))
@@ -140,7 +128,6 @@ def test_without_a_policy_an_odd_permission_takes_nothing_along(plan_of: Planner
     assert needs_cil(source) is None
 
 
-@defect
 def test_a_port_is_not_taken_from_its_service_unasked(plan_of: Planner) -> None:
     """``semanage port -m`` on port 22 locks the administrator out; sshd_t is none of the four domains it names."""
     (decision,) = plan_of(avc("name_bind", "ssh_port_t", "tcp_socket", "httpd_t", fields="src=22")).decisions
@@ -148,7 +135,6 @@ def test_a_port_is_not_taken_from_its_service_unasked(plan_of: Planner) -> None:
     assert "semanage port -m" not in " ".join(decision.remedy.commands)
 
 
-@defect
 def test_every_directory_that_gets_a_label_gets_its_command(plan_of: Planner) -> None:
     """``.fc`` alone relabels nothing that exists."""
     records = "".join(

@@ -42,10 +42,11 @@ REFUSED = [
     ("kernel-settings", "container_t", "sysctl_kernel_t", "file", "write"),
     ("kernel-settings", "container_t", "debugfs_t", "file", "append"),
     ("audit-trail", "container_t", "auditd_log_t", "file", "unlink"),
-    ("service-control", "container_t", "sshd_unit_t", "service", "stop"),
-    ("service-control", "container_t", "init_t", "system", "start"),
+    ("low-port", "httpd_t", "ssh_port_t", "tcp_socket", "name_bind"),
+    ("host-control", "container_t", "init_t", "system", "start"),
 ]
 NOT_REFUSED = [
+    ("service-control", "high", "container_t", "sshd_unit_t", "service", "stop"),
     ("bpf", "high", "container_t", "self", "capability2", "bpf"),
     ("execheap", "medium", "container_t", "container_t", "process", "execheap"),
     ("execmem", "medium", "container_t", "self", "process", "execmem"),

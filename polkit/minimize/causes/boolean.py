@@ -17,7 +17,7 @@ def examine(question: Question) -> Optional[Finding]:
         return None
     options = sorted(
         (BooleanOption(one.settings, question.policy.grants_of(one.settings)) for one in question.verdict.booleans),
-        key=lambda option: (option.grants.accesses, option.settings),
+        key=price,
     )
     asked = tuple(f"would {describe(option)} allow it? yes" for option in options)
     why = (
@@ -28,6 +28,11 @@ def examine(question: Question) -> Optional[Finding]:
     return Finding("boolean", boolean_remedy(tuple(options)), why, asked=asked)
 
 
+def price(option: BooleanOption) -> tuple[object, ...]:
+    """What opens something that is refused elsewhere is dearer than anything that does not; then what opens more."""
+    return (bool(option.grants.refused), option.grants.accesses, option.settings)
+
+
 def boolean_remedy(options: tuple[BooleanOption, ...]) -> Remedy:
     """The remedy for these options, of which the first is chosen."""
     chosen = options[0]
@@ -36,8 +41,12 @@ def boolean_remedy(options: tuple[BooleanOption, ...]) -> Remedy:
     newly = _count(grants.accesses, "access", "accesses")
     reach = f"{_count(grants.domains, 'domain', 'domains')} to {_count(grants.types, 'type', 'types')}"
     text = f"Turn {describe(chosen)}; in the whole policy that newly allows {newly} of {reach}."
-    if grants.types > _NARROW and grants.sample:
-        text += f" Among them: {', '.join(grants.sample[:4])}; leave it off if one access is all that asks for it."
+    if grants.refused:
+        text += f" Among them what is refused elsewhere: {', '.join(grants.refused[:6])}."
+    elif grants.types > _NARROW and grants.sample:
+        text += f" Among them: {', '.join(grants.sample[:4])}."
+    if grants.refused or grants.types > _NARROW:
+        text += " Leave it off if one access is all that asks for it."
     if len(options) > 1:
         others = "; ".join(f"{describe(option)} would allow {option.grants.accesses}" for option in options[1:4])
         text += f" ({others}.)"

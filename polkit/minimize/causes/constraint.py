@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from polkit.minimize.own_labels import WRITING
+from polkit.minimize.own_types import WRITING
 from polkit.minimize.question import Finding, Question
 from polkit.model import Remedy
 from polkit.policy import FailedConstraint

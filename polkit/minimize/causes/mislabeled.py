@@ -11,7 +11,7 @@ import shlex
 from typing import Optional
 
 from polkit.minimize.generic_types import why_generic
-from polkit.minimize.own_labels import WRITING, better_label
+from polkit.minimize.own_types import WRITING, better_label
 from polkit.minimize.paths import HostPath, is_below
 from polkit.minimize.question import FILE_CLASSES, Finding, LabelTree, Question
 from polkit.minimize.rules_for import rules_for, tells_no_command
@@ -105,7 +105,7 @@ def _leave_alone(question: Question, place: HostPath) -> bool:
 
 def _own_type(question: Question) -> Optional[Finding]:
     """A host directory that nobody labelled: an fcontext entry with a type of the module's own."""
-    trees = [question.trees[place.path] for place in question.host_paths() if place.path in question.trees]
+    trees = [question.own.trees[place.path] for place in question.host_paths() if place.path in question.own.trees]
     trees = list(dict.fromkeys(trees))
     generic = why_generic(question.policy, question.source, question.target, question.key.tclass)
     if not trees or not generic:
@@ -214,6 +214,14 @@ def _ask_for_path(question: Question) -> Optional[Finding]:
         return None
     seen = question.evidence.paths[0] if question.evidence.paths else ""
     what = seen or (question.evidence.names[0] if question.evidence.names else "the object")
+    known = question.host_paths()
+    if question.from_container and known:
+        text = (
+            f"Not labelled: {known[0].path} belongs to the host or is labelled by another program. Give the workload "
+            "a directory of its own."
+        )
+        why = f"{what} is labelled {question.target}, which means {generic}, and lies where others live by it."
+        return Finding("mislabeled", Remedy("refuse", text), why)
     if question.from_container:
         text = (
             f"Say where {what} lies on the host: --inspect FILE (podman inspect, crictl inspect or the pod's YAML) or "

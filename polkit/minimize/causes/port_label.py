@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Optional
 
+from polkit.minimize.own_types import PORT_PERMISSIONS
 from polkit.minimize.question import Finding, Question
 from polkit.model import AvRule, Port, Remedy, TypeDeclaration
 
-_PORT_PERMISSIONS = frozenset({"name_bind", "name_connect"})
 GENERIC_PORTS = frozenset({"port_t", "unreserved_port_t", "reserved_port_t", "hi_reserved_port_t", "ephemeral_port_t"})
 
 
@@ -16,11 +16,11 @@ def examine(question: Question) -> Optional[Finding]:
     port = question.key.port
     if question.verdict is None or question.verdict.rule or port is None:
         return None
-    if question.access.perm not in _PORT_PERMISSIONS or question.policy.info is None:
+    if question.access.perm not in PORT_PERMISSIONS or question.policy.info is None or port not in question.own.ports:
         return None
     if question.access.perm == "name_connect" and question.target not in GENERIC_PORTS:
         return None  # the port is labelled for the service that listens there: its type is the narrowest there is
-    own = f"{question.settings.module}_port_t"
+    own = question.own.ports[port]
     label = question.policy.port_label(port)
     defined = label is not None and label.low == label.high == port.number and label.type not in GENERIC_PORTS
     action = "-m" if defined else "-a"

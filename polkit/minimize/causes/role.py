@@ -15,6 +15,9 @@ def examine(question: Question) -> Optional[Finding]:
     if question.verdict is None or question.verdict.role is None:
         return None
     old, new = question.access.source.role, question.access.target.role
+    unknown = _unknown_role(question, old, new)
+    if unknown is not None:
+        return unknown
     text = f"Let the role change: allow {old} {new};"
     remedy = Remedy("allow", text, rules=(RoleAllow(old, new),))
     why = f"The process would change its role from {old} to {new}, and the policy has no role rule for that."
@@ -24,6 +27,9 @@ def examine(question: Question) -> Optional[Finding]:
 def _invalid_context(question: Question) -> Finding:
     """What was to be made (a process, a file) would have had a context that the policy does not accept."""
     context, policy = question.access.target, question.policy
+    unknown = _unknown_role(question, context.role)
+    if unknown is not None:
+        return unknown
     asked = (f"role {context.role} types {context.type}?",)
     if policy.role_has_type(context.role, context.type):
         text = (
@@ -43,3 +49,14 @@ def _invalid_context(question: Question) -> Finding:
     text = f"Let the role have the type: role {context.role} types {context.type};"
     rule = RoleTypes(context.role, context.type)
     return Finding("role", Remedy("allow", text, rules=(rule,)), why, reason="final", asked=asked)
+
+
+def _unknown_role(question: Question, *roles: str) -> Optional[Finding]:
+    """A role that the policy lacks can be in no rule: the module would not link."""
+    lacking = [role for role in roles if not question.policy.has_role(role)]
+    if not lacking:
+        return None
+    text = f"No rule can name the role {lacking[0]}: the target policy does not have it."
+    why = f"The record names the role {lacking[0]}, so it comes from a host with another policy."
+    asked = (f"is {lacking[0]} a role? no",)
+    return Finding("role", Remedy("refuse", text), why, "role", asked=asked)

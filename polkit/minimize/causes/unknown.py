@@ -50,8 +50,6 @@ def examine_permission(question: Question) -> Optional[Finding]:
     tclass, perm = question.key.tclass, question.access.perm
     if not question.policy.has_class(tclass) or perm in question.policy.permissions(tclass):
         return None
-    if question.policy.info is None:
-        return None
     nearest = question.policy.nearest("permission", perm, tclass)
     known = ", ".join(nearest) or "none is like it"
     text = f"No rule can name {tclass} {perm}: the nearest permissions of {tclass} are {known}."

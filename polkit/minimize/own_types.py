@@ -1,4 +1,4 @@
-"""Which host directories get a type of the module's own, and what that type is.
+"""Which host directories and ports get a type of the module's own, and what that type is.
 
 A first pass over all denials, so that one directory has one type: read-only where nothing ever wrote, read-write
 otherwise. A relabelled directory is a mount's source or a directory of observed paths, never a system directory.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Optional
 
 from polkit.minimize.generic_types import why_generic
 from polkit.minimize.paths import HostPath
-from polkit.minimize.question import DEVICE_CLASSES, FILE_CLASSES, LabelTree, Settings, host_path
-from polkit.model import Counted
+from polkit.minimize.question import DEVICE_CLASSES, FILE_CLASSES, LabelTree, OwnTypes, Settings, host_path
+from polkit.model import Counted, Port
 from polkit.module import quote_path, tree_pattern
 from polkit.policy import TargetPolicy
 
@@ -26,6 +27,8 @@ WRITING = frozenset(
 )
 """Permissions of file classes that change the object; with one of them a directory's type is a read-write one."""
 
+PORT_PERMISSIONS = frozenset({"name_bind", "name_connect"})
+_MEDIA = re.compile(r"/(mnt|media|run/media)/")
 _SYSTEM = re.compile(
     r"/(|bin|boot(/.*)?|dev(/.*)?|etc(/(ssl|pki|selinux|systemd)(/.*)?)?|home(/[^/]+)?|lib(32|64)?|libx32|media|mnt|opt"
     r"|proc(/.*)?|root|run(/[^/]+)?|sbin|srv|sys(/.*)?|tmp|usr(/[^/]+)?|usr/local/[^/]+"
@@ -38,20 +41,56 @@ def is_system_directory(path: str) -> bool:
     return _SYSTEM.fullmatch(path) is not None
 
 
-def own_labels(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> dict[str, LabelTree]:
-    """From each observed host path that needs a type of the module's own to the tree it lies in."""
+def own_types(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> OwnTypes:
+    """The directories, device nodes and ports that need a type of the module's own, each with its type."""
+    listed = tuple(counted)
+    return OwnTypes(_trees(listed, policy, settings), _ports(listed, policy, settings))
+
+
+def _trees(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> dict[str, LabelTree]:
+    """From each observed host path that needs a type to the tree it lies in.
+
+    Directories of different domains get different types, so that neither domain gets at the other's.
+    """
     roots: dict[str, str] = {}
-    devices: set[str] = set()
-    written: set[str] = set()
+    uses: dict[str, _Use] = {}
     for one in counted:
         for path, root in _needed(one, policy, settings):
             roots[path] = root
-            if one.key.tclass in DEVICE_CLASSES and path.startswith("/dev/"):
-                devices.add(root)
-            if not WRITING.isdisjoint(one.key.perms):
-                written.add(root)
-    trees = {root: _tree(root, root in devices, root in written, policy, settings) for root in roots.values()}
+            use = uses.setdefault(root, _Use())
+            use.sources.add(policy.type_name(one.key.source.type) or one.key.source.type)
+            use.device = use.device or (one.key.tclass in DEVICE_CLASSES and path.startswith("/dev/"))
+            use.written = use.written or not WRITING.isdisjoint(one.key.perms)
+    owners = {frozenset(use.sources) for use in uses.values()}
+    trees = {root: _tree(root, use, len(owners) > 1, policy, settings) for root, use in uses.items()}
     return {path: trees[root] for path, root in sorted(roots.items())}
+
+
+@dataclass
+class _Use:
+    """Who does what below a root."""
+
+    sources: set[str] = field(default_factory=set)
+    device: bool = False
+    written: bool = False
+
+
+def _ports(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> dict[Port, str]:
+    """A type for each port that no rule gives; with more than one, its number is part of the type's name."""
+    ports = {
+        one.key.port
+        for one in counted
+        if one.key.port is not None and not _ports_given(one, policy) and not PORT_PERMISSIONS.isdisjoint(one.key.perms)
+    }
+    if len(ports) == 1:
+        return dict.fromkeys(ports, f"{settings.module}_port_t")
+    return {port: f"{settings.module}_{port.protocol}{port.number}_port_t" for port in sorted(ports)}
+
+
+def _ports_given(one: Counted, policy: TargetPolicy) -> bool:
+    """The policy's rules give all of it already."""
+    key = one.key
+    return PORT_PERMISSIONS.intersection(key.perms) <= policy.allowed(key.source.type, key.target.type, key.tclass)
 
 
 def _needed(one: Counted, policy: TargetPolicy, settings: Settings) -> Iterable[tuple[str, str]]:
@@ -65,11 +104,22 @@ def _needed(one: Counted, policy: TargetPolicy, settings: Settings) -> Iterable[
     from_container = policy.is_container_domain(source)
     for path in one.evidence.paths:
         place = host_path(path, key.tclass, one.evidence, from_container, settings.paths)
-        if place is None or better_label(place, source, target, key.tclass, policy) is not None:
+        if place is None or not _free_to_label(place, source, target, key.tclass, policy):
             continue
         root = _root(place, target, key.tclass)
         if root is not None:
             yield place.path, root
+
+
+def _free_to_label(place: HostPath, source: str, target: str, tclass: str, policy: TargetPolicy) -> bool:
+    """Nobody else labels the path: file_contexts has no better type for it, and does not leave it to its program.
+
+    ``<<none>>`` (no answer) outside of mounted media means that a program labels the file itself, as cron its tables.
+    """
+    if better_label(place, source, target, tclass, policy) is not None:
+        return False
+    media = _MEDIA.match(place.path) is not None
+    return media or not policy.has_file_contexts or policy.file_label(place.path, tclass) is not None
 
 
 def better_label(place: HostPath, source: str, target: str, tclass: str, policy: TargetPolicy) -> Optional[str]:
@@ -98,9 +148,11 @@ def _root(place: HostPath, target: str, tclass: str) -> Optional[str]:
     return None if is_system_directory(place.path) else place.path
 
 
-def _tree(root: str, device: bool, written: bool, policy: TargetPolicy, settings: Settings) -> LabelTree:
-    kind = "device" if device else ("cache" if written else "model")
-    attributes = ("device_node", "file_type") if device else ("file_type",)
+def _tree(root: str, use: _Use, several: bool, policy: TargetPolicy, settings: Settings) -> LabelTree:
+    kind = "device" if use.device else ("cache" if use.written else "model")
+    attributes = ("device_node", "file_type") if use.device else ("file_type",)
     known = tuple(attribute for attribute in attributes if policy.types(attribute))
-    pattern = quote_path(root) if device else tree_pattern(root)
-    return LabelTree(root, pattern, f"{settings.module}_{kind}_t", known, written)
+    pattern = quote_path(root) if use.device else tree_pattern(root)
+    owner = "_".join(re.sub(r"_t\Z|[^A-Za-z0-9_]", "", source) for source in sorted(use.sources))[:48]
+    name = f"{settings.module}_{owner}_{kind}_t" if several else f"{settings.module}_{kind}_t"
+    return LabelTree(root, pattern, name, known, use.written)
