@@ -28,7 +28,7 @@ from polkit.minimize.causes import (
 )
 from polkit.minimize.question import Finding, Question
 from polkit.model import DOMINATES, EQUAL, LevelRelations
-from polkit.policy import assess
+from polkit.policy import assess, risk_named
 
 GRANTING = frozenset({"allow", "boolean"})
 """Remedies by which the very access becomes allowed; others change what it is an access to."""
@@ -80,6 +80,10 @@ def _with_risk(finding: Finding, question: Question) -> Finding:
     risk = assess(access.source.type, access.target.type, tclass, perm, question.policy)
     if finding.remedy.kind == "port" and risk is not None and not risk.refuse:
         return finding  # the port gets another label: a risk of its present one does not stay
+    opened = finding.remedy.options[0].grants.refused if finding.remedy.options else ()
+    if opened and not (risk is not None and risk.refuse):
+        # The boolean opens it besides: a risk to know of, but not what the log asks to be granted.
+        risk = replace(risk_named(opened[0]), refuse=False)
     return replace(finding, risk=risk)
 
 

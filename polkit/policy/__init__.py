@@ -14,7 +14,7 @@ from polkit.policy.interface import Access, BooleanSet, FailedConstraint, PortLa
 from polkit.policy.locate import PolicyFiles, locate
 from polkit.policy.nopolicy import NoPolicy
 from polkit.policy.oracle import Oracle, OracleAnswer
-from polkit.policy.risk import Risk, assess, risk_ids
+from polkit.policy.risk import Risk, assess, risk_ids, risk_named
 from polkit.policy.target import load
 from polkit.policy.violations import Violation
 from polkit.policy.whatif import WhatIf, what_if
@@ -58,6 +58,7 @@ __all__ = [
     "ranges",
     "read_booleans",
     "risk_ids",
+    "risk_named",
     "ruled_by_command",
     "what_if",
 ]

@@ -73,6 +73,11 @@ def risk_ids() -> tuple[str, ...]:
     return tuple(risk.id for risk, _ in _catalogue())
 
 
+def risk_named(risk_id: str) -> Risk:
+    """The catalogue entry with this id; KeyError for an id that ``risk_ids`` does not list."""
+    return {risk.id: risk for risk, _ in _catalogue()}[risk_id]
+
+
 def sensitive_types() -> tuple[str, ...]:
     """The types that a sample of a change's targets should show first, most sensitive first."""
     return tuple(_document()["sensitive"])

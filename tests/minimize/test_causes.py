@@ -280,3 +280,13 @@ def test_relabelling_does_not_smuggle_a_risky_rule_past_the_gate(plan_of: Planne
     assert decision.remedy.kind == "relabel"
     assert [remedy.kind for remedy in decision.also_remedies] == ["refuse"]
     assert not any(remedy.rules for remedy in (decision.remedy, *decision.also_remedies))
+
+
+def test_a_boolean_that_opens_what_is_refused_elsewhere_says_so(plan_of: Planner) -> None:
+    record = avc("read", "kvm_device_t", "chr_file", fields='comm="p" path="/dev/kvm" dev="devtmpfs"')
+    (decision,) = plan_of(record).decisions
+    assert decision.remedy.options[0].settings == (("container_use_devices", True),)
+    assert {"memory", "raw-disk"} <= set(decision.remedy.options[0].grants.refused)
+    assert decision.risk == "high"
+    assert decision.remedy.kind == "boolean"
+    assert "memory" in decision.remedy.text
