@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, BinaryIO, Optional
+from typing import Any, BinaryIO, Optional, TypeVar
 
-from polkit.minimize import Outcome, Request
+from polkit.minimize import Request
 
-Job = Callable[[BinaryIO, Optional["StatusLine"]], Outcome]
+_T = TypeVar("_T")
+Job = Callable[[BinaryIO, Optional["StatusLine"]], _T]
 
 _PATIENCE = 1.0
 """Seconds of reading without a sign of life that nobody minds."""
@@ -51,7 +52,7 @@ class StatusLine:
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def read_with_progress(job: Job, quiet: bool) -> Outcome:
+def read_with_progress(job: Job[_T], quiet: bool) -> _T:
     """Run the job with standard input as bytes, and with a StatusLine where somebody may be watching."""
     if quiet or not sys.stderr.isatty():
         return job(sys.stdin.buffer, None)

@@ -12,15 +12,19 @@ from polkit.minimize.joining import join_rules
 from polkit.minimize.paths import Mount, PathMap, join_maps, parse_mount
 from polkit.minimize.plan_json import plan_object, plan_text
 from polkit.minimize.planning import make_plan
+from polkit.minimize.proving import Extra, Proof, Uncovered, proof_object, proof_text, prove
 from polkit.minimize.question import Settings
 
 __all__ = [
+    "Extra",
     "Mount",
     "Outcome",
     "PathMap",
     "Progress",
+    "Proof",
     "Request",
     "Settings",
+    "Uncovered",
     "assemble",
     "describe_module",
     "explain",
@@ -31,6 +35,9 @@ __all__ = [
     "parse_mount",
     "plan_object",
     "plan_text",
+    "proof_object",
+    "proof_text",
+    "prove",
     "read_inspect",
     "without_remedy",
 ]

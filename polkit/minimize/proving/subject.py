@@ -46,6 +46,8 @@ def read_subject(named: Path, mls: bool) -> Iterator[Subject]:
     compile, MissingDependency without the compilers.
     """
     source = _module_of_directory(named) if _is_directory(named) else named
+    if not source.exists():
+        raise SourceError(f"there is no module {source}")
     if source.suffix not in _SUFFIXES:
         raise UsageError(f"{source} is no module", "Name a directory made by generate, or a .te, .cil or .pp file")
     content = _read(source)
