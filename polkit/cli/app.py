@@ -19,6 +19,7 @@ from polkit.errors import PolkitError, SourceError
 VERBS = {
     "explain": "Say why each access was refused and what to change; writes nothing.",
     "generate": "From a log to a least-privilege module: plan, .te, .fc and .pp.",
+    "prove": "Whether a module gives its evidence what it needs, nothing else, and breaks no rule.",
 }
 """Every verb with its one line of help; ``polkit/cli/VERB.py`` holds its ``command``."""
 
