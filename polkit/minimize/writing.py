@@ -44,7 +44,7 @@ def prepare_directory(target: Path, force: bool) -> None:
     """Refuse what exists unless ``force``, before any work is done. UsageError says what to do instead."""
     try:
         if target.is_dir():
-            if not force and any(target.iterdir()):
+            if not force:
                 raise UsageError(f"{target} exists", "Name another directory with -o, or overwrite it with --force")
         elif target.is_symlink() or target.exists():
             raise UsageError(f"{target} exists and is no directory", "Name another directory with -o")
