@@ -44,26 +44,48 @@ def is_system_directory(path: str) -> bool:
 def own_types(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> OwnTypes:
     """The directories, device nodes and ports that need a type of the module's own, each with its type."""
     listed = tuple(counted)
-    return OwnTypes(_trees(listed, policy, settings), _ports(listed, policy, settings))
+    trees, pathless = _trees(listed, policy, settings)
+    return OwnTypes(trees, pathless, _ports(listed, policy, settings))
 
 
-def _trees(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> dict[str, LabelTree]:
-    """From each observed host path that needs a type to the tree it lies in.
+_Trees = dict[str, LabelTree]
+_Pathless = dict[tuple[str, str], LabelTree]
+
+
+def _trees(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> tuple[_Trees, _Pathless]:
+    """From each observed host path that needs a type to the tree it lies in; and the same for records without a path.
 
     Directories of different domains get different types, so that neither domain gets at the other's.
     """
     roots: dict[str, str] = {}
     uses: dict[str, _Use] = {}
+    known: dict[tuple[str, str], set[str]] = {}
+    without_path: list[Counted] = []
     for one in counted:
+        if not one.evidence.paths:
+            without_path.append(one)
         for path, root in _needed(one, policy, settings):
             roots[path] = root
+            known.setdefault(_sides(one, policy), set()).add(root)
             use = uses.setdefault(root, _Use())
-            use.sources.add(policy.type_name(one.key.source.type) or one.key.source.type)
+            use.sources.add(_sides(one, policy)[0])
             use.device = use.device or (one.key.tclass in DEVICE_CLASSES and path.startswith("/dev/"))
             use.written = use.written or not WRITING.isdisjoint(one.key.perms)
+    single = {sides: min(found) for sides, found in known.items() if len(found) == 1 and not uses[min(found)].device}
+    for one in without_path:
+        root_of_all = single.get(_sides(one, policy))
+        if root_of_all is not None and not WRITING.isdisjoint(one.key.perms):
+            uses[root_of_all].written = True
     owners = {frozenset(use.sources) for use in uses.values()}
     trees = {root: _tree(root, use, len(owners) > 1, policy, settings) for root, use in uses.items()}
-    return {path: trees[root] for path, root in sorted(roots.items())}
+    by_path = {path: trees[root] for path, root in sorted(roots.items())}
+    return by_path, {sides: trees[root] for sides, root in single.items()}
+
+
+def _sides(one: Counted, policy: TargetPolicy) -> tuple[str, str]:
+    """Source and target type, canonical where the policy knows them."""
+    source, target = one.key.source.type, one.key.target.type
+    return policy.type_name(source) or source, policy.type_name(target) or target
 
 
 @dataclass

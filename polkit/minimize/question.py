@@ -40,6 +40,8 @@ class OwnTypes:
 
     trees: dict[str, LabelTree] = field(default_factory=dict)
     """From a host path in the evidence to the tree it lies in; only paths that need a type of the module's own."""
+    pathless: dict[tuple[str, str], LabelTree] = field(default_factory=dict)
+    """From (source, target type) to the one tree where all its known paths lie: for records that name no path."""
     ports: dict[Port, str] = field(default_factory=dict)
     """From a port that needs a label to its type."""
 

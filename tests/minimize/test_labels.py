@@ -140,3 +140,15 @@ def test_no_policy_still_tells_a_label_from_a_rule(plan_of: Planner) -> None:
     assert plan_of(read("/models/a"), on=nothing).decisions[0].cause == "mislabeled"
     other = avc("read", "foo_t", source="httpd_t")
     assert plan_of(other, on=nothing).decisions[0].cause == "missing-rule"
+
+
+def test_a_record_without_a_path_goes_where_all_others_lie(plan_of: Planner) -> None:
+    """auditd without rules logs only the last name of a path for many accesses."""
+    nameless = avc("write", "default_t", fields='comm="p" name="w.bin" dev="dm-0"', serial=2)
+    plan = plan_of(read("/models/a") + nameless, mounts={"/srv/models": "/models"})
+    assert {decision.remedy.type for decision in plan.decisions} == {"vllm_cache_t"}
+    elsewhere = read("/data/b", serial=3)
+    plan = plan_of(read("/models/a") + nameless + elsewhere, mounts={"/srv/models": "/models", "/srv/data": "/data"})
+    (asked,) = [decision for decision in plan.decisions if decision.remedy.type is None]
+    assert asked.perms == ("write",)
+    assert "--mount" in asked.remedy.text

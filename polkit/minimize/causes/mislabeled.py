@@ -106,7 +106,7 @@ def _leave_alone(question: Question, place: HostPath) -> bool:
 def _own_type(question: Question) -> Optional[Finding]:
     """A host directory that nobody labelled: an fcontext entry with a type of the module's own."""
     trees = [question.own.trees[place.path] for place in question.host_paths() if place.path in question.own.trees]
-    trees = list(dict.fromkeys(trees))
+    trees = list(dict.fromkeys(trees)) or _without_path(question)
     generic = why_generic(question.policy, question.source, question.target, question.key.tclass)
     if not trees or not generic:
         return None
@@ -136,6 +136,12 @@ def _own_type(question: Question) -> Optional[Finding]:
     )
     asked = tuple(f"file_contexts {place.path}? {_label(question, place)}" for place in question.host_paths()[:8])
     return Finding("mislabeled", remedy, why, asked=asked)
+
+
+def _without_path(question: Question) -> list[LabelTree]:
+    """The record names no path (auditd without rules logs none): it goes where all known paths on this type lie."""
+    tree = question.own.pathless.get((question.source, question.target))
+    return [] if tree is None or question.evidence.paths else [tree]
 
 
 def _mode(tree: LabelTree) -> str:
