@@ -57,7 +57,7 @@ def compare_with_module(built: WhatIf, module_cil: str) -> Comparison:
     Raises PolkitError where they differ in too much to be listed, CompileError for a module whose CIL is not read,
     SourceError.
     """
-    baseline, changed = load(built.baseline), load(built.changed)
+    baseline, changed = load(built.baseline), load(built.changed, to_cache=False)
     old, new = baseline.rules, changed.rules
     difference = compare_rules(old, new)
     modules = [] if built.changed.store is None else list(read_modules(built.changed.store))

@@ -194,13 +194,13 @@ class LoadedPolicy:
         return self._rules.facts.canonical(source), self._rules.facts.canonical(target)
 
 
-def load(files: PolicyFiles) -> LoadedPolicy:
+def load(files: PolicyFiles, to_cache: bool = True) -> LoadedPolicy:
     """Load a binary policy: about a second for a distribution's, a tenth of that where the cache has it.
 
-    Raises SourceError for a file that can't be read or is no policy, MissingDependency without setools.
+    ``to_cache`` false: one that nobody will load again is not kept.     Raises SourceError for a file that can't be read or is no policy, MissingDependency without setools.
     """
     sha256 = _sha256(files.policy)
-    contents = _contents(files.policy, sha256)
+    contents = _contents(files.policy, sha256, to_cache)
     facts, index = contents.facts, contents.index
     rules = Rules(facts, index, facts.booleans, index.truths(facts.booleans))
     info = PolicyInfo(str(files.policy), sha256, contents.version, contents.mls, contents.handle_unknown)
@@ -217,7 +217,7 @@ def load(files: PolicyFiles) -> LoadedPolicy:
     )
 
 
-def _contents(path: Path, sha256: str) -> Contents:
+def _contents(path: Path, sha256: str, to_cache: bool) -> Contents:
     """The contents of the policy with this digest, from the cache where it has them."""
     key = entry_key(sha256)
     kept = None if key is None else fetch(key)
@@ -225,7 +225,7 @@ def _contents(path: Path, sha256: str) -> Contents:
         with suppress(ValueError):  # what isn't the contents of a policy is replaced below
             return unpack(kept)
     contents = read_contents(path)
-    if key is not None and _sha256(path) == sha256:  # it may have been installed anew while it was read
+    if to_cache and key is not None and _sha256(path) == sha256:  # it may have been installed anew while it was read
         keep(key, pack(contents))
     return contents
 
