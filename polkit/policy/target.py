@@ -197,7 +197,8 @@ class LoadedPolicy:
 def load(files: PolicyFiles, to_cache: bool = True) -> LoadedPolicy:
     """Load a binary policy: about a second for a distribution's, a tenth of that where the cache has it.
 
-    ``to_cache`` false: one that nobody will load again is not kept.     Raises SourceError for a file that can't be read or is no policy, MissingDependency without setools.
+    ``to_cache`` false: a policy that nobody will load again is not kept.
+    Raises SourceError for a file that can't be read or is no policy, MissingDependency without setools.
     """
     sha256 = _sha256(files.policy)
     contents = _contents(files.policy, sha256, to_cache)
