@@ -58,8 +58,8 @@ def test_a_path_that_is_not_normal_takes_nothing_along(
 @pytest.mark.parametrize(("path", "target"), [(".ssh/id_rsa", "ssh_home_t"), (".ssh/id_rsa", "user_home_t")])
 def test_keys_below_a_mounted_home_get_no_label_for_containers(path: str, target: str, plan_of: Planner) -> None:
     """file_contexts has a type for them, and the catalogue refuses that type (private-keys)."""
-    record = avc("read open", target, fields=f'path="/work/{path}" dev="dm-0"')
-    assert contexts(plan_of(record, mounts={"/home/alice": "/work"})) == []
+    record = avc("read open", target, fields=f'path="/me/{path}" dev="dm-0"')
+    assert contexts(plan_of(record, mounts={"/home/alice": "/me"})) == []
 
 
 def test_what_file_contexts_leaves_alone_is_left_alone(plan_of: Planner) -> None:
