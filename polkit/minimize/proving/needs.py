@@ -71,9 +71,9 @@ def _evidence_access(decision: str, part: Diagnosed, remedies: tuple[Remedy, ...
     statements: list[Rule] = []
     for finding in granted:
         for rule in finding.remedy.rules:
-            if isinstance(rule, AvRule):
+            if isinstance(rule, (AvRule, XpermRule)):
                 _add_rule(rule, part, finding, equal, needs, hidden)
-            elif not isinstance(rule, XpermRule):
+            else:
                 statements.append(rule)
     return EvidenceAccess(
         decision=decision,
@@ -87,19 +87,22 @@ def _evidence_access(decision: str, part: Diagnosed, remedies: tuple[Remedy, ...
 
 
 def _add_rule(
-    rule: AvRule,
+    rule: AvRule | XpermRule,
     part: Diagnosed,
     finding: Finding,
     equal: bool,
     needs: list[Need],
     hidden: set[tuple[str, str, str, str]],
 ) -> None:
-    """The accesses of a remedy's rule: what was asked for, and (of a relabel) what dontaudit rules hid."""
+    """The accesses of a remedy's rule: what was asked for, and (of a relabel) what dontaudit rules hid.
+
+    A rule on commands stands for the access with the command that was refused, as does the rule it narrows.
+    """
     asked = part.question.access
     source = asked.source._replace(type=rule.source)
     target = source if rule.target == SELF else _target(asked, rule.target)
     moved = rule.target not in (SELF, asked.target.type)
-    for perm in rule.perms:
+    for perm in rule.perms if isinstance(rule, AvRule) else (rule.operation,):
         if finding.cause == "mislabeled" and perm != asked.perm:
             hidden.add((rule.source, target.type, rule.tclass, perm))
             continue
