@@ -7,9 +7,10 @@ from __future__ import annotations
 from typing import Optional
 
 from polkit.policy.booleans import read_booleans
+from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, bitset, ranges
 from polkit.policy.comparison import Comparison, compare_with_module, ruled_by_command
 from polkit.policy.declared import Declared, DeclaredRule
-from polkit.policy.difference import EVERY_COMMAND, AccessChange, RuleDifference, XpermChange, bitset, ranges
+from polkit.policy.difference import AccessChange, RuleDifference, XpermChange
 from polkit.policy.interface import Access, BooleanSet, FailedConstraint, PortLabel, TargetPolicy, Verdict
 from polkit.policy.locate import PolicyFiles, locate
 from polkit.policy.nopolicy import NoPolicy
@@ -32,6 +33,7 @@ def load_policy(policy: str = "auto", store: Optional[str] = None) -> TargetPoli
 
 __all__ = [
     "EVERY_COMMAND",
+    "OPERATIONS",
     "Access",
     "AccessChange",
     "BooleanSet",

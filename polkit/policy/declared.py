@@ -15,7 +15,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from polkit.errors import CompileError
-from polkit.policy.difference import EVERY_COMMAND
+from polkit.policy.commands import EVERY_COMMAND
 from polkit.policy.neverallow import TypeSets, read_classperms, write_cil
 from polkit.policy.rules import Rules
 from polkit.policy.store import Expression, parse_at

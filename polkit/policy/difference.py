@@ -17,19 +17,15 @@ from itertools import product
 from typing import NamedTuple
 
 from polkit.errors import PolkitError
-from polkit.policy.index import Condition, XpermRule, gather, gather_lists
+from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, Ranges, ranges, set_of
+from polkit.policy.index import XpermRule, gather, gather_lists
 from polkit.policy.rules import Rules
+from polkit.policy.terms import Term, any_holds, states_of, term_of, text_of
 
-EVERY_COMMAND = (1 << 65536) - 1
-"""The set of all ioctl or nlmsg commands: bit N for command N."""
-OPERATIONS = ("ioctl", "nlmsg")
-"""The permissions that have commands."""
 _MOST_ACCESSES = 1_000_000
-_MOST_BOOLEANS = 12
 
 Key = tuple[str, str, str]
 """(source type, target type, class)."""
-Ranges = tuple[tuple[int, int], ...]
 
 
 class AccessChange(NamedTuple):
@@ -238,8 +234,10 @@ class _Compared:
             theirs = other_terms.of(perm)
             if mine == theirs:
                 continue
-            if any(_holds(mine, state) and not _holds(theirs, state) for state in _states((mine or ()), theirs)):
-                yield _text(mine), (perm,)
+            if any(
+                any_holds(mine, state) and not any_holds(theirs, state) for state in states_of((mine or ()), theirs)
+            ):
+                yield text_of(mine), (perm,)
 
     def _always(self, rules: Rules, key: Key) -> int:
         source, target, tclass = key
@@ -253,13 +251,9 @@ class _Compared:
         if not (mine.narrowed or theirs.narrowed):
             return 0
         more = 0
-        for state in _states(mine.terms, theirs.terms):
+        for state in states_of(mine.terms, theirs.terms):
             more |= mine.allowed(state) & ~theirs.allowed(state)
         return more
-
-
-Term = tuple[tuple[str, ...], bool]
-"""A condition in postfix, and the value it must have."""
 
 
 class _Terms:
@@ -297,16 +291,16 @@ class _Commands:
             self._given = _Terms(rules, key).of(operation)
             for rule in gather_lists(rules.index.xperms, tclass, facts.sides[source], facts.sides[target]):
                 if rule.operation == operation:
-                    term = None if rule.condition is None else _term(rules, rule.condition, rule.block)
-                    self._rules.append((term, _bitset(rule.numbers) if rule.kind == "allowxperm" else 0))
+                    term = None if rule.condition is None else term_of(rules, rule.condition, rule.block)
+                    self._rules.append((term, set_of(rule.numbers) if rule.kind == "allowxperm" else 0))
         self.narrowed = bool(self._rules)
         self.terms = self._given | {term for term, _ in self._rules if term is not None}
 
     def allowed(self, state: Mapping[str, bool]) -> int:
         """The set of commands for a state of the booleans."""
-        if not (self._always or _holds(self._given, state)):
+        if not (self._always or any_holds(self._given, state)):
             return 0
-        commands = [numbers for term, numbers in self._rules if term is None or _holds((term,), state)]
+        commands = [numbers for term, numbers in self._rules if term is None or any_holds((term,), state)]
         if not commands:
             return EVERY_COMMAND
         joined = 0
@@ -315,51 +309,11 @@ class _Commands:
         return joined
 
 
-def _term(rules: Rules, condition: int, block: bool) -> Term:
-    return rules.index.conditions[condition].postfix, block
-
-
-def _holds(terms: Iterable[Term] | None, state: Mapping[str, bool]) -> bool:
-    """Whether any of the terms holds; None stands for "always"."""
-    return terms is None or any(Condition(postfix, ()).holds(state) == block for postfix, block in terms)
-
-
-def _states(*sets: Iterable[Term]) -> Iterator[dict[str, bool]]:
-    """Every state of the booleans that any of the terms names."""
-    operators = {"!", "&&", "||", "^", "==", "!="}
-    names = sorted({item for terms in sets for postfix, _ in terms for item in postfix if item not in operators})
-    if len(names) > _MOST_BOOLEANS:
-        raise PolkitError(
-            f"one access depends on {len(names)} booleans, so the policies can't be compared",
-            hint=f"at most {_MOST_BOOLEANS} are: {', '.join(names[:4])}, ...",
-        )
-    for values in product((False, True), repeat=len(names)):
-        yield dict(zip(names, values))
-
-
-def _text(terms: Iterable[Term] | None) -> str:
-    """``container_use_nfs`` or ``!(a && b)``; several joined by ``||``."""
-    return "" if terms is None else " || ".join(sorted(_infix(postfix, block) for postfix, block in terms))
-
-
-def _infix(postfix: tuple[str, ...], block: bool) -> str:
-    stack: list[str] = []
-    for item in postfix:
-        if item == "!":
-            stack.append(f"!{stack.pop()}")
-        elif item in ("&&", "||", "^", "==", "!="):
-            right, left = stack.pop(), stack.pop()
-            stack.append(f"({left} {item} {right})")
-        else:
-            stack.append(item)
-    return stack[-1] if block else f"!{stack[-1]}"
-
-
 def _xperm_texts(rules: Rules, found: Iterable[XpermRule]) -> list[str]:
     """The rules of one place, comparable across policies (a condition's number is not)."""
     texts = []
     for rule in found:
-        term = None if rule.condition is None else _term(rules, rule.condition, rule.block)
+        term = None if rule.condition is None else term_of(rules, rule.condition, rule.block)
         texts.append(repr((rule.kind, rule.operation, sorted(rule.numbers), term)))
     return sorted(texts)
 
@@ -391,31 +345,3 @@ def _too_many() -> PolkitError:
         f"the policies differ in more than {_MOST_ACCESSES:,} (source, target, class) triples",
         hint="a rule between large attributes does that; nothing can be proven about it",
     )
-
-
-def _bitset(numbers: Iterable[int]) -> int:
-    joined = 0
-    for number in numbers:
-        joined |= 1 << number
-    return joined
-
-
-def ranges(commands: int) -> Ranges:
-    """A set of commands as ranges, both ends included."""
-    found: list[tuple[int, int]] = []
-    start = 0
-    while commands >> start:
-        start += ((commands >> start) & -(commands >> start)).bit_length() - 1
-        inverted = ~(commands >> start)
-        length = (inverted & -inverted).bit_length() - 1
-        found.append((start, start + length - 1))
-        start += length
-    return tuple(found)
-
-
-def bitset(numbers: Ranges) -> int:
-    """The set of commands of some ranges."""
-    joined = 0
-    for first, last in numbers:
-        joined |= ((1 << (last - first + 1)) - 1) << first
-    return joined

@@ -13,7 +13,7 @@ from tests.minimize.proof_worlds import build_root, read, te
 
 SERVING = "kernel/vllm-serving.audit.log"
 MOUNTS = ("--mount", "/srv/models:/models", "--mount", "/srv/vllm/cache:/home/vllm/.cache")
-MORE = ("capability { ipc_lock }", "capability { ipc_lock sys_boot }")
+MORE = ("capability { ipc_lock }", "capability { ipc_lock sys_tty_config }")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_rules_taken_away_and_added_on_the_real_policy(
     assert {(one["target"], one["perm"]) for one in few["uncovered"]} == {("tmpfs_t", "write")}
     assert few["completeness"] < 1
     assert (many["covered"], many["minimal"], many["contained"], many["safe"]) == (True, False, True, True)
-    assert [one["perms"] for one in many["extra"] if one["kind"] == "unasked"] == [["sys_boot"]]
+    assert [one["perms"] for one in many["extra"] if one["kind"] == "unasked"] == [["sys_tty_config"]]
 
 
 @pytest.mark.heavy

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from polkit.errors import PolkitError
 from polkit.model import Xperm
-from polkit.policy.difference import EVERY_COMMAND, RuleDifference, bitset, compare_rules, ranges
+from polkit.policy.commands import EVERY_COMMAND, bitset, ranges
+from polkit.policy.difference import RuleDifference, compare_rules
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.rules import Rules
 from polkit.policy.statements import read_statements
@@ -92,9 +93,7 @@ def as_accesses(difference: RuleDifference, way: str) -> tuple[set[tuple[str, ..
     """The permissions of a direction, and the commands where a rule on them has a say."""
     changes, xperms = getattr(difference, way), getattr(difference, f"{way}_xperms")
     perms = {(*one[:3], perm, "") for one in changes for perm in one.perms}
-    commands = {
-        (*one[:4], str(number)) for one in xperms for number in COMMANDS if bitset(one.numbers) & 1 << number
-    }
+    commands = {(*one[:4], str(number)) for one in xperms for number in COMMANDS if bitset(one.numbers) & 1 << number}
     return perms, commands
 
 

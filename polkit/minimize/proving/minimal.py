@@ -16,11 +16,19 @@ from dataclasses import dataclass, field
 from polkit.minimize.proving.covered import statement_text
 from polkit.minimize.proving.needs import EvidenceAccess
 from polkit.minimize.proving.proof import Extra
-from polkit.policy import EVERY_COMMAND, AccessChange, Comparison, DeclaredRule, bitset, ranges, ruled_by_command
+from polkit.policy import (
+    EVERY_COMMAND,
+    OPERATIONS,
+    AccessChange,
+    Comparison,
+    DeclaredRule,
+    bitset,
+    ranges,
+    ruled_by_command,
+)
 
 Vector = tuple[str, str, str, str]
 """(source type, target type, class, permission)."""
-OPERATIONS = ("ioctl", "nlmsg")
 
 
 @dataclass
