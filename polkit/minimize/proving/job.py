@@ -14,7 +14,7 @@ from polkit.minimize.job import Progress, Request, boolean_state, read_denials, 
 from polkit.minimize.planning import decide_all
 from polkit.minimize.proving.contained import gained_domains, joined_by_name, nothing_lost, unexplained
 from polkit.minimize.proving.covered import allowed_already, uncovered
-from polkit.minimize.proving.minimal import asked_for, superfluous, vectors
+from polkit.minimize.proving.minimal import Asked, asked_for, superfluous, vectors
 from polkit.minimize.proving.needs import EvidenceAccess, evidence_accesses
 from polkit.minimize.proving.proof import Extra, Figures, Proof, Uncovered
 from polkit.minimize.proving.safe import broken_gates
@@ -129,7 +129,7 @@ def _conclude(
     assert target.info is not None
     asked = asked_for(evidence.accesses)
     extra = (*superfluous(asked, comparison), *answers.given)
-    figures = _figures(base, comparison, evidence, answers)
+    figures = _figures(base, comparison, evidence, answers, asked)
     plan = Plan(target.info, evidence.denials.summary, evidence.decisions)
     gates = broken_gates(plan, subject.name, figures.over, comparison, config.gates)
     store = built.kind == "store"
@@ -162,8 +162,9 @@ def _conclude(
     )
 
 
-def _figures(base: TargetPolicy, comparison: Comparison, evidence: _Evidence, answers: _Answers) -> Figures:
-    asked = asked_for(evidence.accesses)
+def _figures(
+    base: TargetPolicy, comparison: Comparison, evidence: _Evidence, answers: _Answers, asked: Asked
+) -> Figures:
     granted = vectors(comparison.own)
     elsewhere: Counter[str] = Counter()
     for one in evidence.accesses:
