@@ -108,10 +108,6 @@ def _remedies(decision: Decision) -> tuple[Remedy, ...]:
     return (decision.remedy, *decision.also_remedies)
 
 
-def _rules(decision: Decision) -> tuple[Rule, ...]:
-    return tuple(rule for remedy in _remedies(decision) for rule in remedy.rules)
-
-
 def _narrowed(decisions: Iterable[Decision]) -> Iterable[Rule]:
     """All rules, less the allowxperm rules on a (source, target, class) where some evidence tells no command.
 

@@ -20,15 +20,20 @@ def make_plan(denials: Denials, policy: TargetPolicy, settings: Settings) -> Pla
     Raises AccountingError when an access of the input is in no decision, or in two.
     """
     decided = decide_all(denials, policy, settings)
-    return Plan(policy.info, denials.summary, tuple(one.decision for one in decided), notes=_notes(denials))
+    return Plan(policy.info, denials.summary, tuple(one.decision for one in decided), notes=_notes(denials, policy))
 
 
-def _notes(denials: Denials) -> tuple[str, ...]:
-    """What a reader of the plan must know about its evidence."""
+def _notes(denials: Denials, policy: TargetPolicy) -> tuple[str, ...]:
+    """What a reader of the plan must know about its evidence, and what the policy could not be asked."""
+    notes = []
     cut = sum(len(one.evidence.paths) >= SAMPLE for one in denials.counted)
-    if not cut:
-        return ()
-    return (f"{cut} counts have more paths than the {SAMPLE} that are kept of each: directories may be missing",)
+    if cut:
+        notes.append(
+            f"{cut} counts have more paths than the {SAMPLE} that are kept of each: directories may be missing"
+        )
+    if denials.counted and policy.info is not None and not policy.knows_neverallows:
+        notes.append("no module store beside the policy: its neverallow rules are not known (--store)")
+    return tuple(notes)
 
 
 def decide_all(denials: Denials, policy: TargetPolicy, settings: Settings) -> tuple[Decided, ...]:

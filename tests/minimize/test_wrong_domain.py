@@ -56,3 +56,9 @@ def test_no_new_privs_transition_asks_for_nnp_transition(plan_of: Planner, fedor
     (decision,) = plan_of(record, on=fedora_shapes).decisions
     assert (decision.cause, decision.remedy.kind) == ("bounds", "allow")
     assert [(rule.tclass, rule.perms) for rule in decision.remedy.rules] == [("process2", ("nnp_transition",))]
+
+
+def test_a_binary_policy_alone_says_what_it_can_not_tell(plan_of: Planner, fedora_shapes: TargetPolicy) -> None:
+    record = avc("connectto", "container_runtime_t", "unix_stream_socket", fields='path="/run/own.sock"')
+    assert any("neverallow" in note for note in plan_of(record, on=fedora_shapes).notes)
+    assert not any("neverallow" in note for note in plan_of(record).notes)
