@@ -11,7 +11,7 @@ from polkit.cli.options import plan_options
 
 @click.command("explain")
 @plan_options
-def command(format_: str, quiet: bool, verbose: bool, extend: bool, **asked: Any) -> int:
+def command(format_: str, quiet: bool, verbose: bool, **asked: Any) -> int:
     """Say why each access in LOG was refused, and what to change. Writes nothing.
 
     \b

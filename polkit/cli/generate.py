@@ -21,7 +21,6 @@ def command(
     format_: str,
     quiet: bool,
     verbose: bool,
-    extend: bool,
     module_version: Optional[str],
     output: Optional[Path],
     force: bool,

@@ -47,7 +47,12 @@ _DECIDING = (
         "--accept", multiple=True, metavar="ID", help="Grant a refused risk: a decision's or risk's id, or all."
     ),
     click.option("--include-dontaudited", is_flag=True, help="Write rules also for what dontaudit rules silence."),
-    click.option("--extend", is_flag=True, help="Extend the domains in the log (this version always does)."),
+    click.option(
+        "--base",
+        metavar="TYPE|none",
+        help="What a domain of the module's own inherits from; none: nothing but what was observed.",
+    ),
+    click.option("--extend", is_flag=True, help="Write rules onto the domains in the log, shared ones too."),
     click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Instead of ./polkit.toml."),
     click.option("-n", "--name", metavar="NAME", help="Name of the module and of its types."),
 )

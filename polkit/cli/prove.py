@@ -26,7 +26,6 @@ def command(
     format_: str,
     quiet: bool,
     verbose: bool,
-    extend: bool,
     **asked: Any,
 ) -> int:
     """Prove that MODULE gives the denials in LOG what they need and nothing else, and breaks no rule of the policy.

@@ -54,6 +54,8 @@ class Request:
     booleans: Optional[Path] = None
     include_dontaudited: bool = False
     accept: tuple[str, ...] = ()
+    extend: bool = False
+    base: Optional[str] = None
     name: Optional[str] = None
     version: Optional[str] = None
 
@@ -219,6 +221,10 @@ def settings_of(request: Request, config: Config) -> Settings:
         paths=join_maps((PathMap(tuple(mounts)), *maps)),
         include_dontaudited=request.include_dontaudited or config.minimize.include_dontaudited,
         accepted=_accepted((*config.minimize.accept, *request.accept)),
+        extend=request.extend,
+        base=request.base,
+        bases=config.minimize.bases,
+        shared=frozenset(config.minimize.shared_domains),
     )
 
 

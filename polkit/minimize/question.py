@@ -15,12 +15,21 @@ DEVICE_CLASSES = frozenset({"chr_file", "blk_file"})
 
 @dataclass(frozen=True)
 class Settings:
-    """How to diagnose. ``module`` names the types of the module's own; ``accepted`` holds risk or decision ids."""
+    """How to diagnose. ``module`` names the types of the module's own; ``accepted`` holds risk or decision ids.
+
+    ``extend``: rules go onto the domains in the log, shared ones too. ``base``: the domain that the module's own one
+    inherits from, ``none`` for one that starts from nothing; None where nothing was asked. ``bases`` are the domains
+    that may be inherited, ``shared`` those that the configuration calls shared.
+    """
 
     module: str = "polkit_local"
     paths: PathMap = field(default_factory=PathMap)
     include_dontaudited: bool = False
     accepted: frozenset[str] = frozenset()
+    extend: bool = False
+    base: Optional[str] = None
+    bases: tuple[str, ...] = ()
+    shared: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,19 @@ class Remedy:
 
 
 @dataclass(frozen=True)
+class OwnDomain:
+    """The domain of the module's own that stands in for a shared one.
+
+    ``base`` is the domain of the target policy that it inherits from, symbolically: what that means is worked out
+    from each policy anew. None where it starts from nothing. ``sources`` are the shared domains whose rules go to it.
+    """
+
+    name: str
+    base: Optional[str]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Decision:
     """One cause with its remedy and its evidence. ``source`` and ``target`` are types."""
 
@@ -115,6 +128,10 @@ class Decision:
     evidence: Evidence
     asked: tuple[str, ...] = ()
     """What was asked of the policy, one line each."""
+    alternatives: tuple[Remedy, ...] = ()
+    """Other remedies that would do instead of ``remedy``, best first; a person may choose one of them."""
+    chosen_by: str = "tool"
+    """``tool`` or ``person``."""
 
 
 @dataclass(frozen=True)
@@ -158,3 +175,5 @@ class Plan:
     module: Optional[ModuleInfo] = None
     predicted: tuple[Decision, ...] = ()
     notes: tuple[str, ...] = ()
+    domain: Optional[OwnDomain] = None
+    """Set where rules of the plan go to a domain of the module's own."""
