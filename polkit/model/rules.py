@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional, Union
 
 SELF = "self"
 
@@ -82,6 +82,68 @@ class FileContext:
     level: str = "s0"
 
 
+@dataclass(frozen=True, order=True)
+class TypeTransition:
+    """``KIND source target:tclass default;`` with kind type_transition, type_change or type_member.
+
+    ``name``: the object's own name, of a named transition; else empty.
+    """
+
+    kind: str
+    source: str
+    target: str
+    tclass: str
+    default: str
+    name: str = ""
+
+
+@dataclass(frozen=True, order=True)
+class RangeTransition:
+    """``range_transition source target:tclass level;``."""
+
+    source: str
+    target: str
+    tclass: str
+    level: str
+
+
+InheritedRule = Union[AvRule, XpermRule, TypeTransition, RangeTransition]
+
+
+@dataclass(frozen=True, order=True)
+class ConditionalRules:
+    """The rules of one side of an ``if`` block: in force where the expression has the value ``block``.
+
+    ``condition`` is in postfix: names of booleans, and ``! && || ^ == !=``.
+    """
+
+    condition: tuple[str, ...]
+    block: bool
+    rules: tuple[InheritedRule, ...]
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """What a domain of the module's own takes over from its base besides attributes and roles, for one target policy.
+
+    ``attributes`` tells which of the foreign names in the rules are type attributes, ``classes`` names a permission of
+    each class (what is required of a class that only transitions use). ``accesses`` counts what the base is allowed and
+    what others are allowed on it, attributes expanded.
+    """
+
+    domain: str
+    base: str
+    rules: tuple[InheritedRule, ...] = ()
+    conditionals: tuple[ConditionalRules, ...] = ()
+    attributes: tuple[str, ...] = ()
+    classes: tuple[tuple[str, str], ...] = ()
+    accesses: int = 0
+
+    def every_rule(self) -> tuple[InheritedRule, ...]:
+        """All rules, those of ``if`` blocks included."""
+        return (*self.rules, *(rule for one in self.conditionals for rule in one.rules))
+
+
 @dataclass(frozen=True)
 class AccessSet:
     """Symbolic rules over types and attributes: what a module says, before any policy gives it meaning.
@@ -114,3 +176,5 @@ class ModuleSource:
     """Lines for the head of the file."""
     mls: bool = True
     """Whether the target policy has levels (decides the form of the contexts in ``.fc``)."""
+    inherited: Optional[Inherited] = None
+    """Apart from ``access``: expanded anew for each target policy, never the module's own words."""

@@ -8,18 +8,22 @@ from polkit.errors import CompileError
 from polkit.model import (
     AvRule,
     FileContext,
+    InheritedRule,
     ModuleSource,
+    RangeTransition,
     RoleAllow,
     RoleTypes,
     TypeBounds,
     TypeDeclaration,
+    TypeTransition,
     XpermRule,
 )
 from polkit.module.comments import comment
 from polkit.module.fc import check_context, sorted_contexts
+from polkit.module.inherited import Block, blocks, cil_condition
 from polkit.module.names import check_source
 from polkit.module.statements import Item, folded, in_order
-from polkit.module.te import head
+from polkit.module.te import head, inherited_head
 
 _XPERM_WORDS = {"allowxperm": "allowx", "auditallowxperm": "auditallowx", "dontauditxperm": "dontauditx"}
 _FILE_WORDS = {
@@ -44,6 +48,10 @@ def render_cil(source: ModuleSource) -> str:
         lines += [""] if entry.apart else []
         lines += [comment(line, ";") for line in entry.comments]
         lines += statement(entry.item)
+    if source.inherited is not None:
+        lines += ["", *(comment(line, ";") for line in inherited_head(source))]
+        for number, block in enumerate(blocks(source), 1):
+            lines += _block(block, f"{source.name}_inherited_{number}")
     if source.access.contexts:
         lines.append("")
     for context in sorted_contexts(source):
@@ -76,6 +84,24 @@ def statement(item: Item) -> list[str]:
     if isinstance(item, RoleAllow):
         return [f"(roleallow {item.source} {item.target})"]
     raise TypeError(f"{type(item).__name__} is no statement of a module")
+
+
+def _block(block: Block, name: str) -> list[str]:
+    """One block in ``optional``: a name that the policy lacks disables it."""
+    lines = [line for rule in block.rules for line in _inherited(rule)]
+    if block.condition is not None:
+        lines = [f"(booleanif {cil_condition(block.condition)} (true", *(f"  {line}" for line in lines), "))"]
+    return [f"(optional {name}", *(f"  {line}" for line in lines), ")"]
+
+
+def _inherited(rule: InheritedRule) -> list[str]:
+    if isinstance(rule, TypeTransition):
+        word = {"type_transition": "typetransition", "type_change": "typechange", "type_member": "typemember"}
+        name = f' "{rule.name}"' if rule.name else ""
+        return [f"({word[rule.kind]} {rule.source} {rule.target} {rule.tclass}{name} {rule.default})"]
+    if isinstance(rule, RangeTransition):
+        return [f"(rangetransition {rule.source} {rule.target} {rule.tclass} ({_range(rule.level)}))"]
+    return statement(rule)
 
 
 def _filecon(context: FileContext, mls: bool) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from polkit.config import check_module_name, check_module_version
 from polkit.errors import CompileError, UsageError
 from polkit.model import IDENTIFIER, SELF, AccessSet, ModuleSource
+from polkit.module.inherited import check_inherited, inherited_names
 
 AV_KINDS = frozenset({"allow", "auditallow", "dontaudit", "neverallow"})
 XPERM_KINDS = frozenset({"allowxperm", "auditallowxperm", "dontauditxperm"})
@@ -60,6 +61,10 @@ def check_source(source: ModuleSource) -> None:
         _check_word(context.kind, "file kind", FILE_KINDS)
     for name in names(access):
         _check(name, "name")
+    if source.inherited is not None:
+        check_inherited(source.inherited)
+        for name in inherited_names(source.inherited):
+            _check(name, "name")
 
 
 def names(access: AccessSet) -> Iterator[str]:

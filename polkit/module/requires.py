@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Optional
 
-from polkit.model import SELF, AccessSet
+from polkit.model import SELF, AccessSet, Inherited
+from polkit.module.inherited import inherited_classes
 
 
 @dataclass(frozen=True)
@@ -21,15 +23,18 @@ class Requirements:
         return any((self.attributes, self.types, self.roles, self.classes))
 
 
-def requirements(access: AccessSet, attributes: frozenset[str] = frozenset()) -> Requirements:
+def requirements(
+    access: AccessSet, attributes: frozenset[str] = frozenset(), inherited: Optional[Inherited] = None
+) -> Requirements:
     """What ``access`` uses and doesn't declare; ``attributes`` tells which of its names are type attributes.
 
-    The types of file contexts are not among them: the linker looks those up by itself.
+    The types of file contexts are not among them: the linker looks those up by itself. Nor are the types of inherited
+    rules, which stand in optional blocks; their classes are.
     """
     joined = {attribute for declaration in access.types for attribute in declaration.attributes}
     own = {declaration.name for declaration in access.types}
     foreign = _types_used(access) - own - {SELF}
-    classes: dict[str, set[str]] = {}
+    classes: dict[str, set[str]] = {} if inherited is None else inherited_classes(inherited)
     for rule in access.rules:
         classes.setdefault(rule.tclass, set()).update(rule.perms)
     for xperm in access.xperms:

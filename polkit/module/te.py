@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from polkit.errors import CompileError
-from polkit.model import AvRule, ModuleSource, RoleAllow, RoleTypes, TypeBounds, TypeDeclaration, XpermRule
+from polkit.model import (
+    AvRule,
+    InheritedRule,
+    ModuleSource,
+    RangeTransition,
+    RoleAllow,
+    RoleTypes,
+    TypeBounds,
+    TypeDeclaration,
+    TypeTransition,
+    XpermRule,
+)
 from polkit.module.comments import comment
+from polkit.module.inherited import Block, blocks, has_conditional_xperms, inherited_names, te_condition
 from polkit.module.names import KEYWORDS, check_source, names
 from polkit.module.requires import Requirements, requirements
 from polkit.module.statements import Item, folded, in_order
@@ -30,13 +43,15 @@ def needs_cil(source: ModuleSource) -> Optional[str]:
     check_source(source)
     if source.name in KEYWORDS:
         raise CompileError(f"{source.name!r} is a keyword of the policy language", hint="choose another module name")
-    for name in sorted(set(names(source.access))):
+    for name in sorted({*names(source.access), *(inherited_names(source.inherited) if source.inherited else ())}):
         if "." in name:
             return f"{name} is in a CIL namespace (checkmodule takes a dot for a type hierarchy)"
         if name in KEYWORDS:
             return f"{name} is a keyword of checkmodule"
     if any(rule.operation == "nlmsg" for rule in source.access.xperms):
         return "nlmsg extended permissions are unknown to checkmodule before 3.8"
+    if source.inherited is not None and has_conditional_xperms(source.inherited):
+        return "extended permissions under a boolean are unknown to checkmodule before 3.8"
     return None
 
 
@@ -52,8 +67,10 @@ def render_te(source: ModuleSource, attributes: frozenset[str] = frozenset()) ->
         name=source.name,
         version=source.version,
         head=[comment(line, "#") for line in head(source)],
-        requires=_require_lines(requirements(source.access, attributes)),
+        requires=_require_lines(requirements(source.access, attributes, source.inherited)),
         statements=_statements(source),
+        inherited=[line for block in blocks(source) for line in _block(block)],
+        inherited_head=[comment(line, "#") for line in inherited_head(source)],
     )
 
 
@@ -63,6 +80,49 @@ def head(source: ModuleSource) -> list[str]:
         f"{source.name} {source.version}: SELinux policy module, written by polkit from recorded denials.",
         *source.summary,
     ]
+
+
+def inherited_head(source: ModuleSource) -> list[str]:
+    """The raw lines above what the module's own domain inherits."""
+    inherited = source.inherited
+    if inherited is None:
+        return []
+    return [
+        f"Inherited by {inherited.domain}: what this target policy gives {inherited.base} besides its attributes.",
+        "No part of what the evidence asked for; expanded anew for each target policy.",
+    ]
+
+
+def _block(block: Block) -> list[str]:
+    """The lines of one block; in ``optional`` where it needs a name that the module could live without."""
+    lines = [inherited_statement(rule) for rule in block.rules]
+    if block.condition is not None:
+        lines = [f"if ({te_condition(block.condition)}) {{", *(f"    {line}" for line in lines), "}"]
+    needed = [
+        *(f"attribute {name};" for name in block.attributes),
+        *(f"type {name};" for name in block.types),
+        *(f"bool {name};" for name in block.booleans),
+        *_level_lines(block.levels),
+    ]
+    if not needed:
+        return ["", *lines]
+    required = ["    require {", *(f"        {line}" for line in needed), "    }"]
+    return ["", "optional {", *required, *(f"    {line}" for line in lines), "}"]
+
+
+def _level_lines(levels: tuple[str, ...]) -> list[str]:
+    names = {name for level in levels for name in re.findall(r"[sc]\d+", level)}
+    return [f"{'sensitivity' if name[0] == 's' else 'category'} {name};" for name in sorted(names)]
+
+
+def inherited_statement(rule: InheritedRule) -> str:
+    """One inherited rule as checkmodule takes it."""
+    if isinstance(rule, TypeTransition):
+        name = f' "{rule.name}"' if rule.name else ""
+        return f"{rule.kind} {rule.source} {rule.target}:{rule.tclass} {rule.default}{name};"
+    if isinstance(rule, RangeTransition):
+        return f"range_transition {rule.source} {rule.target}:{rule.tclass} {rule.level};"
+    return statement(rule)
 
 
 @lru_cache(maxsize=1)
