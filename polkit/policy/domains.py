@@ -20,6 +20,7 @@ _UNCONFINED_ATTRIBUTES = ("unconfined_domain_type", "unconfined_domain")
 _FILE_TYPES = ("container_file_t", "svirt_sandbox_file_t")
 _ENTRY_POINTS = 10
 """A confined service has one to five types of entry points; domains that run anything have dozens (Debian: 47 up)."""
+EVERY_CONTAINER = "every container on the host may run in it"
 _SINGLE_WORKLOAD = ".process"
 """How udica and the Security Profiles Operator name a domain made for one workload: ``NAME.process``."""
 
@@ -41,6 +42,9 @@ _GENERIC = {
     "svirt_t": "every virtual machine runs in it",
     "container_runtime_t": "it is the container engine of every container",
 }
+
+
+_NEVER_BASES = ("init_t", "initrc_t", "kernel_t", "unlabeled_t", "unconfined_t", "unconfined_service_t")
 
 
 def is_domain(rules: Rules, type_: str) -> bool:
@@ -69,9 +73,28 @@ def shared_because(rules: Rules, type_: str) -> Optional[str]:
     if not attributes.isdisjoint(_UNCONFINED_ATTRIBUTES):
         return "it is an unconfined domain"
     if is_container_domain(rules, type_) and not type_.endswith(_SINGLE_WORKLOAD):
-        return "every container on the host may run in it"
+        return EVERY_CONTAINER
     entered = sum(1 for _ in entry_points(rules, type_))
     return f"{entered} types of executables may enter it" if entered >= _ENTRY_POINTS else None
+
+
+def refused_as_base(rules: Rules, type_: str) -> Optional[str]:
+    """Why no domain may inherit from this one, in a few words; None where it may.
+
+    Unconfined domains, the init system, the kernel and the engines may do far more than any container is meant to.
+    """
+    attributes = rules.facts.attributes.get(type_)
+    if attributes is None:
+        return "the policy has no such type"
+    if "domain" in rules.facts.types and "domain" not in attributes:
+        return "it is no domain"
+    if not attributes.isdisjoint(_UNCONFINED_ATTRIBUTES):
+        return "it is an unconfined domain"
+    if type_ in _NEVER_BASES:
+        return _GENERIC[type_]
+    if type_ in _ENGINES or not attributes.isdisjoint(_ENGINE_ATTRIBUTES):
+        return "it is a container engine"
+    return None
 
 
 def entry_points(rules: Rules, domain: str) -> frozenset[str]:

@@ -8,9 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Optional, Protocol
+from typing import NamedTuple, Optional, Protocol
 
-from polkit.model import Context, Grants, LevelRelations, Party, PolicyInfo, Port, Xperm
+from polkit.model import (
+    Context,
+    Grants,
+    Inherited,
+    LevelRelations,
+    Party,
+    PolicyInfo,
+    Port,
+    RoleTypes,
+    TypeBounds,
+    TypeDeclaration,
+    Xperm,
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,27 @@ class PortLabel:
     type: str
     low: int
     high: int
+
+
+class Weaker(NamedTuple):
+    """A constraint that refuses a base and may let another domain through; ``tclass`` is the class it stands for."""
+
+    tclass: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Inheritance:
+    """A domain of a module's own, for one target policy: its declaration, roles and bounds, and what it takes over.
+
+    ``weaker``: constraints that refuse the base and not the new domain; empty for one that may be used.
+    """
+
+    declaration: TypeDeclaration
+    roles: tuple[RoleTypes, ...]
+    bounds: tuple[TypeBounds, ...]
+    inherited: Inherited
+    weaker: tuple[Weaker, ...]
 
 
 class TargetPolicy(Protocol):
@@ -184,3 +217,14 @@ class TargetPolicy(Protocol):
 
     def structural(self, attributes: tuple[str, ...]) -> Grants:
         """What every other domain gets on a new type for no more than joining these attributes (enabled rules)."""
+
+    def refused_as_base(self, type_: str) -> Optional[str]:
+        """Why no domain may inherit from this one (unconfined, the init system, the kernel, an engine), in a few words;
+        None where it may."""
+
+    def own_domain(self, own: str, like: str, inherits: bool) -> Inheritance:
+        """A domain ``own`` that is allowed what ``like`` is (``inherits``), or that starts from nothing and may be
+        started, signalled and labelled for as ``like`` may. Some seconds the first time.
+
+        Raises UsageError for what can't be a base, CompileError, SourceError, MissingDependency without the tools.
+        """

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Optional
 
+from polkit.errors import UsageError
 from polkit.model import Context, Grants, PolicyInfo, Port
 from polkit.module import is_writable
-from polkit.policy.interface import Access, PortLabel, TargetPolicy, Verdict
+from polkit.policy.interface import Access, Inheritance, PortLabel, TargetPolicy, Verdict
 
 _CONTAINER_DOMAINS = ("container_t", "svirt_lxc_net_t", "container_init_t", "container_kvm_t", "spc_t")
 _SHARED = {
@@ -134,3 +135,12 @@ class NoPolicy:
 
     def shared_because(self, type_: str) -> Optional[str]:
         return _SHARED.get(type_)
+
+    def refused_as_base(self, type_: str) -> Optional[str]:
+        return "no policy was given, so it can't be known what it may do"
+
+    def own_domain(self, own: str, like: str, inherits: bool) -> Inheritance:
+        raise UsageError(
+            "a domain of the module's own needs the target policy",
+            "Name it with --policy, or write onto the domain in the log: --extend",
+        )

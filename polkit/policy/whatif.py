@@ -81,6 +81,33 @@ def what_if(files: PolicyFiles, info: PolicyInfo, module_file: Path, module_cil:
             yield _binary_build(files, info, module_file.stem, module_cil, place)
 
 
+@contextmanager
+def linked(files: PolicyFiles, info: PolicyInfo, name: str, cil: str) -> Iterator[Path]:
+    """The binary policy that has one more module, given as CIL; unchecked, and gone after the block.
+
+    From the module store where ``files`` has one, else from the binary policy. Raises as ``what_if``.
+    """
+    with tempfile.TemporaryDirectory(prefix="polkit-linked-", dir=fast_place()) as scratch:
+        place = Path(scratch)
+        if files.store is None:
+            levels, common = _binary_commands(info)
+            _write_as_cil(files, levels, place)
+            (place / f"{name}.cil").write_text(cil, encoding="ascii")
+            run = run_tool([*common, "-o", "linked", _BASE_CIL, f"{name}.cil"], place, _SECONDS)
+            if run.status != 0:
+                raise CompileError(f"secilc refuses {name} on {files.policy}: {_first_line(run.output)}", run.output)
+            yield place / "linked"
+            return
+        root, work = place / "root", place / "work"
+        work.mkdir()
+        (work / f"{name}.cil").write_text(cil, encoding="ascii")
+        copy_store(files.store, root, _root_of(files.store), expand_check=False)
+        run = run_tool(install_command(root, files.store.name, f"{name}.cil"), work, _SECONDS)
+        if run.status != 0:
+            raise does_not_link(work / f"{name}.cil", files.store, _without(run.output, root, _root_of(files.store)))
+        yield _built(root, files.store.name, None).policy
+
+
 def _store_build(files: PolicyFiles, store: Path, module_file: Path, place: Path) -> WhatIf:
     """The first try with the module is checked: where nothing is broken, that was all, and it took two builds side
     by side. Else it is built unchecked, and the baseline is checked to compare."""
@@ -164,24 +191,14 @@ def _without(output: str, copy: Path, root: Optional[Path]) -> str:
 
 
 def _binary_build(files: PolicyFiles, info: PolicyInfo, name: str, module_cil: str, place: Path) -> WhatIf:
-    levels = ["-M"] if info.mls else []
-    policy, base = place / "policy", place / "base.cil"
-    shutil.copy(files.policy, policy)
-    run = run_tool(["checkpolicy", *levels, "-b", "-C", "-o", base.name, policy.name], place, _SECONDS)
-    if run.status != 0:
-        raise CompileError(
-            f"checkpolicy can't write {files.policy} as CIL: {_first_line(run.output)}",
-            output=run.output,
-            hint="name the module store with --store: then nothing has to be made of the binary policy",
-        )
+    levels, common = _binary_commands(info)
+    _write_as_cil(files, levels, place)
     # What hll/pp requires of other modules by, and only a module store declares.
     extra = "" if "cil_gen_require" not in module_cil else _GEN_REQUIRE
     (place / f"{name}.module.cil").write_text(extra + module_cil, encoding="utf-8")
-    common = ["secilc", "-m", "-N", "-c", str(info.version), "-M", str(info.mls).lower(), "-f", "/dev/null"]
-    common += ["-U", info.handle_unknown]
     jobs = [
-        ([*common, "-o", "baseline", base.name], place),
-        ([*common, "-o", "changed", base.name, f"{name}.module.cil"], place),
+        ([*common, "-o", "baseline", _BASE_CIL], place),
+        ([*common, "-o", "changed", _BASE_CIL, f"{name}.module.cil"], place),
     ]
     baseline, changed = run_tools(jobs, _SECONDS)
     for run, what in ((baseline, f"the CIL of {files.policy}"), (changed, f"module {name} on {files.policy}")):
@@ -194,6 +211,27 @@ def _binary_build(files: PolicyFiles, info: PolicyInfo, name: str, module_cil: s
         None,
         False,
     )
+
+
+_BASE_CIL = "base.cil"
+
+
+def _binary_commands(info: PolicyInfo) -> tuple[list[str], list[str]]:
+    """checkpolicy's word for levels, and secilc with what makes a policy of the same form."""
+    common = ["secilc", "-m", "-N", "-c", str(info.version), "-M", str(info.mls).lower(), "-f", "/dev/null"]
+    return (["-M"] if info.mls else []), [*common, "-U", info.handle_unknown]
+
+
+def _write_as_cil(files: PolicyFiles, levels: list[str], place: Path) -> None:
+    """The binary policy as ``base.cil``."""
+    shutil.copy(files.policy, place / "policy")
+    run = run_tool(["checkpolicy", *levels, "-b", "-C", "-o", _BASE_CIL, "policy"], place, _SECONDS)
+    if run.status != 0:
+        raise CompileError(
+            f"checkpolicy can't write {files.policy} as CIL: {_first_line(run.output)}",
+            output=run.output,
+            hint="name the module store with --store: then nothing has to be made of the binary policy",
+        )
 
 
 _GEN_REQUIRE = "(typeattribute cil_gen_require)(roleattribute cil_gen_require)\n"
