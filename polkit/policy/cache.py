@@ -1,10 +1,11 @@
 """Policies that were read before, kept on disk: ``$XDG_CACHE_HOME/polkit``, else ``~/.cache/polkit``.
 
 An entry is a file of our own making: a head (magic, format, its key, the digest of what follows) and packed data. It is
-named by its key, which covers the policy's bytes, the setools that read them and the code that made sense of them, so
-that an entry is either the one for this question or isn't found. Nothing is believed that another user could have
-written; a head and digest that don't fit are what a crash, a full disk or a foreign file look like. In every such case,
-and wherever the directory can't be used, there is no entry and nothing is said: the policy is read again.
+named by its key, which covers the bytes of the policy (and of its store's modules), the setools that read them and the
+code that made sense of them, so that an entry is either the one for this question or isn't found. Nothing is believed
+that another user could have written; a head and digest that don't fit are what a crash, a full disk or a foreign file
+look like. In every such case, and wherever the directory can't be used, there is no entry and nothing is said: the
+policy is read again.
 
 Sources: XDG Base Directory Specification (``XDG_CACHE_HOME`` is absolute, directories are made with mode 0700).
 """
@@ -27,23 +28,27 @@ from typing import Optional
 _FORMAT = 1
 _MAGIC = b"polkit index"
 _HEAD = struct.Struct("<12sI32s32s")
-_MOST_ENTRIES = 8
+_MOST_ENTRIES = 16
+"""A policy has two: its contents and, where it has a module store, its neverallow rules."""
 _LARGEST = 64 * 1024 * 1024
 """Of an entry, and of what it unpacks to; a distribution's policy packs to 0.5 and unpacks to 3.5 MB."""
 _OURS = re.compile(r"[0-9a-f]{64}\.(?:index|[0-9a-f]{16})\Z")
 """An entry, or one that is being written."""
-_READERS = ("constraints.py", "contents.py", "encoding.py", "facts.py", "index.py", "ports.py")
+_READERS = (
+    *("constraints.py", "contents.py", "encoding.py", "facts.py", "index.py", "ports.py"),
+    *("neverallow.py", "store_neverallows.py", "store.py"),
+)
 _OPENED = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-def entry_key(policy_sha256: str) -> Optional[str]:
-    """The key of a policy's entry; None when there is no cache: switched off, no place for it, or no setools whose
-    version is known.
+def entry_key(policy_sha256: str, modules_sha256: str = "") -> Optional[str]:
+    """The key of a policy's entry or, with the digest of its store's modules, of its neverallow rules'; None when there
+    is no cache: switched off, no place for it, or no setools whose version is known.
     """
     version = _setools_version()
     if version is None or _folder(os.environ) is None:
         return None
-    digest = hashlib.sha256(f"{_FORMAT} {policy_sha256} {version}".encode())
+    digest = hashlib.sha256(f"{_FORMAT} {policy_sha256} {modules_sha256} {version}".encode())
     try:
         for name in _READERS:
             digest.update(Path(__file__).with_name(name).read_bytes())

@@ -7,8 +7,10 @@ bits of permissions, the text of a constraint) isn't kept but derived again. Equ
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import reduce
 from itertools import chain
 from operator import or_
@@ -77,9 +79,22 @@ def unpack(data: bytes) -> Contents:
     later make a question fail.
     """
     try:
-        return _unpack(json.loads(data))
+        with _no_collection():
+            return _unpack(json.loads(data))
     except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ValueError("not the contents of a policy") from error
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the collector of garbage, which would look a hundred times over what all stays: a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Pool:

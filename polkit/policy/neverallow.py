@@ -10,19 +10,17 @@ Source: the CIL reference guide, "Access Vector Rules", "Expressions".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
-from typing import Optional
 
 from polkit.errors import SourceError
 from polkit.policy.facts import Facts
-from polkit.policy.store import Expression, OptionalBlock, optional_blocks, parse_at, read_modules
+from polkit.policy.store import Expression, OptionalBlock, optional_blocks, parse_at
 
 _NEVERALLOW = re.compile(rb"\(\s*neverallow\s")
 _MEMBERS = re.compile(rb"\(\s*typeattributeset\s+(?!cil_gen_require\b)([^\s()]+)\s")
-_SPECIAL = ("self", "notself", "other")
+SPECIAL = ("self", "notself", "other")
 """Targets that depend on the source."""
 
 
@@ -53,31 +51,8 @@ class Neverallow:
         return target in self.targets
 
 
-class Neverallows:
-    """All neverallow rules of a store; read at the first question."""
-
-    def __init__(self, store: Path, facts: Facts) -> None:
-        self._store = store
-        self._facts = facts
-        self._rules: Optional[Mapping[str, list[Neverallow]]] = None
-
-    def find(self, source: str, target: str, tclass: str, perm: str) -> Optional[str]:
-        """The text of a rule that ``allow source target:tclass perm`` would break. Names are canonical."""
-        for rule in self.rules().get(tclass, ()):
-            if rule.forbids(source, target, perm):
-                return rule.text
-        return None
-
-    def rules(self) -> Mapping[str, list[Neverallow]]:
-        """All rules, by class. Raises SourceError when the store can't be read."""
-        if self._rules is None:
-            self._rules = _read(self._store, self._facts)
-        return self._rules
-
-
-def _read(store: Path, facts: Facts) -> Mapping[str, list[Neverallow]]:
-    """All rules of the store, by class."""
-    modules = list(read_modules(store))
+def read_neverallows(modules: list[bytes], facts: Facts) -> Mapping[str, list[Neverallow]]:
+    """All rules of a store's modules, by class. Raises SourceError for CIL that can't be read."""
     statements = [parse_at(data, found.start()) for data in modules for found in _NEVERALLOW.finditer(data)]
     sets = TypeSets(modules, facts)
     rules: dict[str, list[Neverallow]] = {}
@@ -93,7 +68,7 @@ def _rules_of(statement: tuple[Expression, ...], sets: TypeSets, facts: Facts) -
     _, source, target, classperms = statement
     if not (isinstance(source, str) and isinstance(target, str)):
         return []
-    special = target if target in _SPECIAL else ""
+    special = target if target in SPECIAL else ""
     found = []
     for tclass, perms in read_classperms(classperms, facts):
         text = f"neverallow {sets.text(source)} {sets.text(target)}:{tclass} {{ {' '.join(sorted(perms))} }};"
@@ -164,6 +139,10 @@ class TypeSets:
             self._known[name] = frozenset()  # what an attribute that names itself adds to itself
             self._known[name] = self._resolve(name)
         return self._known[name]
+
+    def names(self) -> Iterable[str]:
+        """The names that ``typeattributeset`` statements give members to."""
+        return sorted(self._places)
 
     def left_out(self, name: str) -> frozenset[str]:
         """The names that stand under ``not`` in a set's expression: whoever joins one of them is left out."""

@@ -7,8 +7,9 @@ name only the highest priority counts.
 from __future__ import annotations
 
 import bz2
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
@@ -74,23 +75,47 @@ def read_modules(store: Path) -> Iterator[bytes]:
 
     A module that is still a ``.pp`` (``hll`` without ``cil``: ``ignore-module-cache``) has no CIL and is passed over.
     """
+    return unpack_modules(read_packed(store))
+
+
+def read_packed(store: Path) -> Iterator[tuple[Path, bytes]]:
+    """The CIL file of each enabled module, as it lies there. Raises SourceError for one that can't be read."""
     for directory in enabled_modules(store).values():
         path = directory / "cil"
-        if path.exists():
-            yield _read_cil(path)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise SourceError(f"{path}: {error.strerror or error}") from error
+        yield path, data
 
 
-def _read_cil(path: Path) -> bytes:
+def modules_digest(packed: Iterable[tuple[Path, bytes]]) -> str:
+    """SHA-256 of the modules by name: of what counts in a store, and of nothing else."""
+    digest = hashlib.sha256()
+    for path, data in packed:
+        digest.update(f"{path.parent.name}/{len(data)}\n".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def unpack_modules(packed: Iterable[tuple[Path, bytes]]) -> Iterator[bytes]:
+    """The CIL in such files, without comments. Raises SourceError for a damaged one."""
+    for path, data in packed:
+        text = _unpacked(path, data) if data.startswith(b"BZh") else data
+        yield _COMMENT.sub(b"", text) if b";" in text else text
+
+
+def _unpacked(path: Path, data: bytes) -> bytes:
+    unpacker = bz2.BZ2Decompressor()
     try:
-        data = path.read_bytes()
-        if data.startswith(b"BZh"):
-            unpacker = bz2.BZ2Decompressor()
-            data = unpacker.decompress(data, _LARGEST)
-            if not unpacker.eof:
-                raise SourceError(f"{path}: damaged, or larger than {_LARGEST >> 20} MiB")
+        text = unpacker.decompress(data, _LARGEST)
     except OSError as error:
-        raise SourceError(f"{path}: {error.strerror or 'damaged'}") from error
-    return _COMMENT.sub(b"", data) if b";" in data else data
+        raise SourceError(f"{path}: damaged") from error
+    if not unpacker.eof:
+        raise SourceError(f"{path}: damaged, or larger than {_LARGEST >> 20} MiB")
+    return text
 
 
 def optional_blocks(data: bytes) -> list[OptionalBlock]:

@@ -21,10 +21,10 @@ from polkit.policy.interface import Access, PortLabel, TargetPolicy, Verdict
 from polkit.policy.labels import FileLabels, read_customizable
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.names import NameIndex
-from polkit.policy.neverallow import Neverallows
 from polkit.policy.risk import assess, sensitive_types
 from polkit.policy.rules import Rules
 from polkit.policy.store import module_priorities
+from polkit.policy.store_neverallows import Neverallows
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -201,7 +201,7 @@ def load(files: PolicyFiles, to_cache: bool = True) -> LoadedPolicy:
     Raises SourceError for a file that can't be read or is no policy, MissingDependency without setools.
     """
     sha256 = _sha256(files.policy)
-    contents = _contents(files.policy, sha256, to_cache)
+    contents, certain = _contents(files.policy, sha256, to_cache)
     facts, index = contents.facts, contents.index
     rules = Rules(facts, index, facts.booleans, index.truths(facts.booleans))
     info = PolicyInfo(str(files.policy), sha256, contents.version, contents.mls, contents.handle_unknown)
@@ -212,23 +212,26 @@ def load(files: PolicyFiles, to_cache: bool = True) -> LoadedPolicy:
         _rules=rules,
         _labels=None if files.file_contexts is None else FileLabels(files.file_contexts),
         _customizable=frozenset(facts.canonical(type_) for type_ in customizable),
-        _neverallows=None if files.store is None else Neverallows(files.store, facts),
+        _neverallows=None if files.store is None else Neverallows(files.store, facts, sha256 if certain else None),
         _names={},
         _grants={},
     )
 
 
-def _contents(path: Path, sha256: str, to_cache: bool) -> Contents:
-    """The contents of the policy with this digest, from the cache where it has them."""
+def _contents(path: Path, sha256: str, to_cache: bool) -> tuple[Contents, bool]:
+    """The contents of a policy, from the cache where it has them; and whether they are certain to be those of the
+    policy with this digest and meant to be kept, so that what is worked out from them may be kept under it too.
+    """
     key = entry_key(sha256)
     kept = None if key is None else fetch(key)
     if kept is not None:
         with suppress(ValueError):  # what isn't the contents of a policy is replaced below
-            return unpack(kept)
+            return unpack(kept), to_cache
     contents = read_contents(path)
-    if to_cache and key is not None and _sha256(path) == sha256:  # it may have been installed anew while it was read
+    certain = to_cache and _sha256(path) == sha256  # it may have been installed anew while it was read
+    if certain and key is not None:
         keep(key, pack(contents))
-    return contents
+    return contents, certain
 
 
 def _sha256(path: Path) -> str:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from polkit.policy.difference import AccessChange
 from polkit.policy.index import gather, gather_lists
-from polkit.policy.neverallow import Neverallow, Neverallows
+from polkit.policy.neverallow import Neverallow
 from polkit.policy.rules import Rules
+from polkit.policy.store_neverallows import Neverallows
 
 _MOST_LISTED = 256
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -44,3 +45,41 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compile:
         return binary
 
     return build
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store of a few modules over the policy ``roles.conf``."""
+    modules = tmp_path / "active/modules"
+    for where, text in {
+        "100/base": """
+            ; (neverallow init_t app_t (process (signal))) is a comment
+            (typeattributeset exempt (init_t))
+            (typeattributeset base_typeattr_1 (and (domains) (not (exempt))))
+            (neverallow base_typeattr_1 app_t (process (transition)))
+            (neverallow domains self (file (read)))
+            (neverallow app_t notself (process (signal)))
+            (neverallow other_t domains (process (not (signal))))
+            (filecon "/a;b(" file (u r app_t ((s0) (s0))))""",
+        "100/app": "(typeattributeset exempt (app_t))",
+        "400/app": """
+            (optional outer
+                (typeattributeset cil_gen_require init_t)
+                (optional inner (typeattributeset cil_gen_require (no_such_t))
+                    (typeattributeset exempt (other_t))))""",
+        "100/gone": "(neverallow init_t init_t (process (dyntransition)))",
+    }.items():
+        (modules / where).mkdir(parents=True)
+        (modules / where / "cil").write_bytes(bz2.compress(text.encode()) if "base" in where else text.encode())
+    (modules / "disabled").mkdir()
+    (modules / "disabled/gone").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own; gives the folder that the entries will be in."""
+    monkeypatch.delenv("POLKIT_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    return tmp_path / "cache/polkit"

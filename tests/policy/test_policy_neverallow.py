@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -36,35 +35,6 @@ def test_the_case_of_a_container_reading_memory(real):
 )
 def test_exemptions_self_and_permissions(real, source, target, tclass, perm, broken):
     assert (real.neverallowed(source, target, tclass, perm) is not None) == broken
-
-
-@pytest.fixture
-def store(tmp_path: Path, compiled) -> Path:
-    """A store of a few modules over the policy ``roles.conf``."""
-    modules = tmp_path / "active/modules"
-    for where, text in {
-        "100/base": """
-            ; (neverallow init_t app_t (process (signal))) is a comment
-            (typeattributeset exempt (init_t))
-            (typeattributeset base_typeattr_1 (and (domains) (not (exempt))))
-            (neverallow base_typeattr_1 app_t (process (transition)))
-            (neverallow domains self (file (read)))
-            (neverallow app_t notself (process (signal)))
-            (neverallow other_t domains (process (not (signal))))
-            (filecon "/a;b(" file (u r app_t ((s0) (s0))))""",
-        "100/app": "(typeattributeset exempt (app_t))",
-        "400/app": """
-            (optional outer
-                (typeattributeset cil_gen_require init_t)
-                (optional inner (typeattributeset cil_gen_require (no_such_t))
-                    (typeattributeset exempt (other_t))))""",
-        "100/gone": "(neverallow init_t init_t (process (dyntransition)))",
-    }.items():
-        (modules / where).mkdir(parents=True)
-        (modules / where / "cil").write_bytes(bz2.compress(text.encode()) if "base" in where else text.encode())
-    (modules / "disabled").mkdir()
-    (modules / "disabled/gone").touch()
-    return tmp_path
 
 
 def test_attributes_are_gathered_over_the_enabled_modules_of_highest_priority(store, compiled):
