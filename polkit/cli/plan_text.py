@@ -184,8 +184,8 @@ def _written(console: Console, outcome: Outcome) -> None:
             console,
             " " * _INDENT,
             f"{module.name} {module.version}: {_count(module.rules, 'rule')}, over-permission "
-            f"{module.over_permission}, inherited {module.inherited}, structural {module.structural}, "
-            f"for {_count(module.blast_radius, 'domain')}",
+            f"{module.over_permission}, dontaudited {module.dontaudited}, inherited {module.inherited}, structural "
+            f"{module.structural}, for {_count(module.blast_radius, 'domain')}",
         )
         for domain in module.widened:
             _wrapped(

@@ -65,6 +65,8 @@ def describe_module(
         for perm in rule.perms
     }
     asked = {one for decision in plan.decisions for one in _asked(decision)}
+    beyond = granted - asked
+    over = beyond.difference(*(_hidden(decision, policy) for decision in plan.decisions))
     structural = sum(policy.structural(declared.attributes).accesses for declared in access.types)
     domains = {domain for domain, _, _, _ in granted}
     widened = tuple(sorted(one for one in domains if one in shared or policy.shared_because(one) is not None))
@@ -78,7 +80,8 @@ def describe_module(
         + len(access.role_allows)
         + len(access.role_types)
         + len(access.bounds),
-        over_permission=len(granted - asked),
+        over_permission=len(over),
+        dontaudited=len(beyond) - len(over),
         inherited=0,
         structural=structural,
         blast_radius=len(domains),
@@ -90,14 +93,27 @@ def describe_module(
 def _asked(decision: Decision) -> Iterable[tuple[str, str, str, str]]:
     """What the evidence of a decision asks for, on the type its remedy gives the target too.
 
-    A refused transition under no_new_privs (SELINUX_ERR) asks for the process2 permission that would have let it pass.
+    What a bounding type lacks is asked for it too. A refused transition under no_new_privs (SELINUX_ERR) asks for the
+    process2 permission that would have let it pass.
     """
+    sources = {decision.source}
+    for cause, remedy in zip((decision.cause, *decision.also), _remedies(decision)):
+        sources.update(rule.source for rule in remedy.rules if cause == "bounds" and isinstance(rule, AvRule))
     targets = {decision.target, *(one.name for remedy in _remedies(decision) for one in remedy.types)}
     targets.update(remedy.type for remedy in _remedies(decision) if remedy.type is not None)
     for target in targets:
-        yield from ((decision.source, target, decision.tclass, perm) for perm in decision.perms)
+        yield from ((source, target, decision.tclass, perm) for source in sources for perm in decision.perms)
         if decision.cause == "bounds" and decision.tclass == "process":
             yield (decision.source, target, "process2", "nnp_transition")
+
+
+def _hidden(decision: Decision, policy: TargetPolicy) -> Iterable[tuple[str, str, str, str]]:
+    """What dontaudit rules kept out of the log and a relabel takes along: part of the remedy, and nobody's evidence."""
+    silent = policy.dontaudited(decision.source, decision.target, decision.tclass)
+    for cause, remedy in zip((decision.cause, *decision.also), _remedies(decision)):
+        for rule in remedy.rules:
+            if cause == "mislabeled" and isinstance(rule, AvRule) and rule.kind == "allow":
+                yield from ((rule.source, rule.target, rule.tclass, perm) for perm in silent.intersection(rule.perms))
 
 
 def _targets(rule: AvRule, domain: str, policy: TargetPolicy) -> Iterable[str]:

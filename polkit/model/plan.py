@@ -156,6 +156,8 @@ class ModuleInfo:
     base: Optional[str]
     rules: int
     over_permission: int
+    dontaudited: int
+    """What dontaudit rules hid and a relabel takes along: no part of ``over_permission``."""
     inherited: int
     structural: int
     blast_radius: int

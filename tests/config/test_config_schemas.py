@@ -94,6 +94,7 @@ PLAN: dict[str, Any] = {
         "base": None,
         "rules": 5,
         "over_permission": 0,
+        "dontaudited": 0,
         "inherited": 0,
         "structural": 0,
         "blast_radius": 1,

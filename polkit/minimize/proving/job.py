@@ -174,7 +174,7 @@ def _figures(
         needed=sum(one.records for one, _ in answers.refused),
         allowed=sum(one.records for one, lacking in answers.refused if not lacking),
         granted=len(granted),
-        over=len(granted - asked.vectors),
+        over=len(granted - asked.vectors - asked.hidden),
         dontaudited=len((granted & asked.hidden) - asked.vectors),
         structural=sum(len(one.perms) for one in comparison.structural),
         boolean_grants=_boolean_grants(base, evidence.decisions),

@@ -4,8 +4,8 @@ Decided by set algebra over what the module newly allows and what the evidence n
 when some access of the evidence gets it by that rule alone: not from the policy, not from another rule. Stricter than
 removing permissions one by one: a rule on an attribute that one needed access would justify is not minimal when it
 gives other types anything.
-What dontaudit rules kept out of the log comes along with a relabel; it is counted as over-permission and listed, and
-leaves ``minimal`` true (see docs/prove.md).
+What dontaudit rules kept out of the log comes along with a relabel: it is part of the remedy, no over-permission. It is
+listed, counted apart, and leaves ``minimal`` true (see docs/prove.md).
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ class GainedDomain:
 class Figures:
     """Least privilege as numbers. Rates are None where there is nothing to divide by.
 
-    ``granted``: accesses that rules of the module newly allow; ``over``: those of them that no evidence asks for,
-    ``dontaudited`` ones included.
+    ``granted``: accesses that rules of the module newly allow; ``dontaudited``: those that a relabel takes along
+    because dontaudit rules kept them out of the log; ``over``: those that no evidence asks for, and no relabel either.
     """
 
     needed: int
@@ -81,7 +81,7 @@ class Figures:
 
     @property
     def over_permission_rate(self) -> Optional[float]:
-        """Share of what rules of the module newly allow that no evidence asks for."""
+        """Share of what rules of the module newly allow that no evidence asks for, dontaudited ones apart."""
         return _share(self.over, self.granted)
 
     @property

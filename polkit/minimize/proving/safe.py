@@ -22,6 +22,7 @@ def broken_gates(plan: Plan, name: str, over_permission: int, comparison: Compar
         base=None,
         rules=len(comparison.declared.rules),
         over_permission=over_permission,
+        dontaudited=0,
         inherited=0,
         structural=sum(len(one.perms) for one in comparison.structural),
         blast_radius=len({one.source for one in comparison.own}),

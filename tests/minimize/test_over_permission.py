@@ -1,0 +1,65 @@
+"""Least privilege as a number: on every fixture the module gives what was asked, whole, and nothing besides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from polkit.minimize import Request, assemble, describe_module, explain, generate, prove
+from polkit.model import AvRule, ModuleInfo, Plan
+from polkit.policy import TargetPolicy
+from tests.fixture_plans import FIXTURES, logs
+
+MOUNTS = ("/srv/models:/models", "/srv/vllm/cache:/home/vllm/.cache")
+NAMES = [str(log.relative_to(FIXTURES)) for log in logs()]
+
+
+def request_of(name: str, policy_root: Path) -> Request:
+    return Request(
+        logs=(str(FIXTURES / name),), policy=str(policy_root), name="asked", mounts=MOUNTS, accept=("all",)
+    )  # fmt: skip
+
+
+def described(plan: Plan, policy: TargetPolicy) -> ModuleInfo:
+    source = assemble(plan, "asked", "1.0.0")
+    if source is None:
+        pytest.skip("the log asks for no module")
+    return describe_module(source, plan, policy, frozenset(), ())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_module_gives_more_than_was_asked(name: str, policy_root: Path, policy: TargetPolicy) -> None:
+    plan = explain(request_of(name, policy_root), policy=policy).plan
+    assert described(plan, policy).over_permission == 0
+
+
+def test_the_figure_is_none_by_chance(policy_root: Path, policy: TargetPolicy) -> None:
+    """A permission more in a rule counts, also beside those that a relabel takes along; these count for themselves."""
+    plan = explain(request_of("kernel/vllm-serving.audit.log", policy_root), policy=policy).plan
+    before = described(plan, policy)
+    assert before.dontaudited > 0
+    for decision in plan.decisions:
+        rules = [rule for rule in decision.remedy.rules if isinstance(rule, AvRule)]
+        if not rules:
+            continue
+        wide = replace(rules[0], perms=(*rules[0].perms, "relabelto"))
+        others = tuple(one for one in plan.decisions if one is not decision)
+        remedy = replace(decision.remedy, rules=(wide,))
+        after = described(replace(plan, decisions=(*others, replace(decision, remedy=remedy))), policy)
+        assert (after.over_permission, after.dontaudited) == (1, before.dontaudited), decision.id
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", NAMES)
+def test_every_module_is_proven_whole_and_without_excess(name: str, policy_root: Path, tmp_path: Path) -> None:
+    """The bar: completeness 100% and over-permission rate 0 wherever rules are the remedy."""
+    request = request_of(name, policy_root)
+    written = generate(request, tmp_path / "asked").written
+    if not any(file.endswith((".pp", ".cil")) for file in written):
+        pytest.skip("the log asks for no module")
+    proof = prove(tmp_path / "asked", request)
+    assert proof.figures.completeness in (1.0, None), proof.uncovered
+    assert proof.figures.over_permission_rate in (0.0, None), proof.extra
+    assert (proof.covered, proof.minimal, proof.contained) == (True, True, True)
