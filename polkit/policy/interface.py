@@ -83,6 +83,15 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Unlimited:
+    """Rules give every command of an operation somewhere. ``now``: in the state of the booleans that was asked about;
+    ``condition`` says in which states (``a || !b``), and is empty where it is in all."""
+
+    now: bool
+    condition: str
+
+
+@dataclass(frozen=True)
 class PortLabel:
     """The port context that covers a port; ``low`` and ``high`` bound its range."""
 
@@ -166,6 +175,13 @@ class TargetPolicy(Protocol):
     def has_xperm_rule(self, source: str, target: str, tclass: str, operation: str = "ioctl") -> bool:
         """An allowxperm already narrows this (source, target, class)."""
 
+    def unlimited(
+        self, source: str, target: str, tclass: str, operation: str, new: Mapping[str, tuple[str, ...]]
+    ) -> Optional[Unlimited]:
+        """When rules give ``source`` every command of ``operation`` (``ioctl``, ``nlmsg``) there, so that an allowxperm
+        would take commands away; None for in no state of the booleans. ``new``: types that the policy lacks, with the
+        attributes they will join."""
+
     def grants_of(self, settings: tuple[tuple[str, bool], ...]) -> Grants:
         """What changing these booleans would newly allow in the whole policy."""
 
@@ -221,6 +237,9 @@ class TargetPolicy(Protocol):
     def refused_as_base(self, type_: str) -> Optional[str]:
         """Why no domain may inherit from this one (unconfined, the init system, the kernel, an engine), in a few words;
         None where it may."""
+
+    def with_domain(self, name: str, like: Optional[str]) -> TargetPolicy:
+        """The same policy with one more domain that no rule allows anything; a container's where ``like`` is."""
 
     def own_domain(self, own: str, like: str, inherits: bool) -> Inheritance:
         """A domain ``own`` that is allowed what ``like`` is (``inherits``), or that starts from nothing and may be

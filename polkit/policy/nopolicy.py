@@ -9,7 +9,7 @@ from typing import Optional
 from polkit.errors import UsageError
 from polkit.model import Context, Grants, PolicyInfo, Port
 from polkit.module import is_writable
-from polkit.policy.interface import Access, Inheritance, PortLabel, TargetPolicy, Verdict
+from polkit.policy.interface import Access, Inheritance, PortLabel, TargetPolicy, Unlimited, Verdict
 
 _CONTAINER_DOMAINS = ("container_t", "svirt_lxc_net_t", "container_init_t", "container_kvm_t", "spc_t")
 _SHARED = {
@@ -86,6 +86,11 @@ class NoPolicy:
     def has_xperm_rule(self, source: str, target: str, tclass: str, operation: str = "ioctl") -> bool:
         return False
 
+    def unlimited(
+        self, source: str, target: str, tclass: str, operation: str, new: Mapping[str, tuple[str, ...]]
+    ) -> Optional[Unlimited]:
+        return None
+
     def grants_of(self, settings: tuple[tuple[str, bool], ...]) -> Grants:
         return Grants(0, 0, 0)
 
@@ -138,6 +143,9 @@ class NoPolicy:
 
     def refused_as_base(self, type_: str) -> Optional[str]:
         return "no policy was given, so it can't be known what it may do"
+
+    def with_domain(self, name: str, like: Optional[str]) -> TargetPolicy:
+        return self
 
     def own_domain(self, own: str, like: str, inherits: bool) -> Inheritance:
         raise UsageError(

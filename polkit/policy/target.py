@@ -17,7 +17,7 @@ from polkit.policy.cache import entry_key, fetch, keep
 from polkit.policy.contents import Contents, read_contents
 from polkit.policy.decide import decide
 from polkit.policy.encoding import pack, unpack
-from polkit.policy.interface import Access, PortLabel, TargetPolicy, Verdict
+from polkit.policy.interface import Access, PortLabel, TargetPolicy, Unlimited, Verdict
 from polkit.policy.labels import FileLabels, read_customizable
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.names import NameIndex
@@ -25,6 +25,7 @@ from polkit.policy.risk import assess, sensitive_types
 from polkit.policy.rules import Rules
 from polkit.policy.store import module_priorities
 from polkit.policy.store_neverallows import Neverallows
+from polkit.policy.unlimited import unlimited
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,6 +114,11 @@ class LoadedPolicy:
 
     def has_xperm_rule(self, source: str, target: str, tclass: str, operation: str = "ioctl") -> bool:
         return bool(self._rules.xperm_rules(*self._pair(source, target), tclass, operation))
+
+    def unlimited(
+        self, source: str, target: str, tclass: str, operation: str, new: Mapping[str, tuple[str, ...]]
+    ) -> Optional[Unlimited]:
+        return unlimited(self._rules, *self._pair(source, target), tclass, operation, new)
 
     def grants_of(self, settings: tuple[tuple[str, bool], ...]) -> Grants:
         if settings not in self._grants:
