@@ -13,6 +13,7 @@ from polkit.model import (
     Decision,
     ModuleInfo,
     ModuleSource,
+    OwnDomain,
     Plan,
     Remedy,
     RoleAllow,
@@ -22,16 +23,22 @@ from polkit.model import (
     XpermRule,
     iso_time,
 )
-from polkit.policy import TargetPolicy
+from polkit.policy import Inheritance, TargetPolicy
 
 _SHOWN = 4
 
 
-def assemble(plan: Plan, name: str, version: str) -> Optional[ModuleSource]:
-    """The module that the plan's decisions ask for; None when no remedy needs a rule or a label."""
+def assemble(plan: Plan, name: str, version: str, inheritance: Optional[Inheritance] = None) -> Optional[ModuleSource]:
+    """The module that the plan's decisions ask for; None when no remedy needs a rule or a label.
+
+    ``inheritance``: the plan's own domain on its policy, where it has one.
+    """
     decisions = [decision for decision in plan.decisions if decision.remedy.kind != "refuse"]
     rules = join_rules(_narrowed(decisions))
     types = sorted({one for decision in decisions for remedy in _remedies(decision) for one in remedy.types})
+    if inheritance is not None:
+        types.append(inheritance.declaration)
+        rules = (*rules, *inheritance.roles, *inheritance.bounds)
     contexts = sorted({one for decision in decisions for remedy in _remedies(decision) for one in remedy.contexts})
     access = AccessSet(
         types=tuple(types),
@@ -46,7 +53,21 @@ def assemble(plan: Plan, name: str, version: str) -> Optional[ModuleSource]:
         return None
     comments = {one: _comments(one, decisions) for one in (*types, *rules, *contexts)}
     mls = plan.policy.mls if plan.policy is not None else True
-    return ModuleSource(name, version, access, comments, _summary(plan), mls)
+    inherited = None
+    if inheritance is not None and plan.domain is not None:
+        comments[inheritance.declaration] = (_about(plan.domain, inheritance),)
+        inherited = inheritance.inherited
+    return ModuleSource(name, version, access, comments, _summary(plan), mls, inherited)
+
+
+def _about(domain: OwnDomain, inheritance: Inheritance) -> str:
+    instead = " and ".join(source for source in domain.sources if source != domain.name)
+    place = f" in place of {instead}" if instead else ""
+    if domain.base is None:
+        return (
+            f"The module's own domain{place}: it starts from nothing, and runs where {inheritance.inherited.base} does."
+        )
+    return f"Domain of this module{place}: it inherits from {domain.base}."
 
 
 def describe_module(
@@ -64,17 +85,19 @@ def describe_module(
         for target in _targets(rule, domain, policy)
         for perm in rule.perms
     }
-    asked = {one for decision in plan.decisions for one in _asked(decision)}
+    asked = {one for decision in plan.decisions for one in _asked(decision, plan.domain)}
     beyond = granted - asked
     over = beyond.difference(*(_hidden(decision, policy) for decision in plan.decisions))
-    structural = sum(policy.structural(declared.attributes).accesses for declared in access.types)
+    own = plan.domain if source.inherited is not None else None
+    data = [one for one in access.types if own is None or one.name != own.name]
+    structural = sum(policy.structural(declared.attributes).accesses for declared in data)
     domains = {domain for domain, _, _, _ in granted}
     widened = tuple(sorted(one for one in domains if one in shared or policy.shared_because(one) is not None))
     return ModuleInfo(
         name=source.name,
         version=source.version,
-        domain=None,
-        base=None,
+        domain=own.name if own is not None else None,
+        base=own.base if own is not None else None,
         rules=len(access.rules)
         + len(access.xperms)
         + len(access.role_allows)
@@ -82,7 +105,7 @@ def describe_module(
         + len(access.bounds),
         over_permission=len(over),
         dontaudited=len(beyond) - len(over),
-        inherited=0,
+        inherited=source.inherited.accesses if source.inherited is not None else 0,
         structural=structural,
         blast_radius=len(domains),
         widened=widened,
@@ -90,7 +113,7 @@ def describe_module(
     )
 
 
-def _asked(decision: Decision) -> Iterable[tuple[str, str, str, str]]:
+def _asked(decision: Decision, domain: Optional[OwnDomain]) -> Iterable[tuple[str, str, str, str]]:
     """What the evidence of a decision asks for, on the type its remedy gives the target too.
 
     What a bounding type lacks is asked for it too. A refused transition under no_new_privs (SELINUX_ERR) asks for the
@@ -101,6 +124,9 @@ def _asked(decision: Decision) -> Iterable[tuple[str, str, str, str]]:
         sources.update(rule.source for rule in remedy.rules if cause == "bounds" and isinstance(rule, AvRule))
     targets = {decision.target, *(one.name for remedy in _remedies(decision) for one in remedy.types)}
     targets.update(remedy.type for remedy in _remedies(decision) if remedy.type is not None)
+    if domain is not None and decision.source in domain.sources:
+        sources.add(domain.name)
+        targets.update([domain.name] if decision.target == decision.source else [])
     for target in targets:
         yield from ((source, target, decision.tclass, perm) for source in sources for perm in decision.perms)
         if decision.cause == "bounds" and decision.tclass == "process":

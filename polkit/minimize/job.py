@@ -15,6 +15,7 @@ from polkit.errors import MissingDependency, UsageError
 from polkit.minimize.assembling import assemble, describe_module
 from polkit.minimize.gates import breaches
 from polkit.minimize.inspect import read_inspect
+from polkit.minimize.own_domain import like
 from polkit.minimize.ownership import check_names
 from polkit.minimize.paths import PathMap, join_maps, parse_mount
 from polkit.minimize.plan_json import plan_text
@@ -23,7 +24,7 @@ from polkit.minimize.question import Settings
 from polkit.minimize.writing import prepare_directory, publish
 from polkit.model import Decision, Denials, ModuleSource, Plan
 from polkit.module import compile_module
-from polkit.policy import TargetPolicy, load_policy, read_booleans, risk_ids
+from polkit.policy import Inheritance, TargetPolicy, load_policy, read_booleans, risk_ids
 
 DEFAULT_NAME = "polkit_local"
 
@@ -117,10 +118,37 @@ def generate(
     plan, policy = _diagnose(request, config, stdin, progress)
     if not plan.decisions:
         return Outcome(plan)
-    source = assemble(plan, name, version)
+    inheritance = _inheritance(plan, policy, settings_of(request, config), progress)
+    source = assemble(plan, name, version, inheritance)
     if source is None and directory is None:
         return Outcome(plan, breaches=breaches(plan, None, config.gates))
     return _write(plan, source, name, policy, config, target)
+
+
+def _inheritance(
+    plan: Plan, policy: TargetPolicy, settings: Settings, progress: Optional[Progress]
+) -> Optional[Inheritance]:
+    """The plan's own domain on its policy. Raises UsageError where it would be less confined than its base."""
+    domain = plan.domain
+    if domain is None:
+        return None
+    base = domain.base if domain.base is not None else like(domain, policy, settings)
+    if base is None:
+        raise UsageError(
+            f"nothing says how {domain.name} is to be started: the policy has no base that it could be like",
+            "Name one in polkit.toml ([minimize] bases)",
+        )
+    if progress is not None:
+        progress.phase(f"working out what {domain.name} inherits from {base}")
+    found = policy.own_domain(domain.name, base, domain.base is not None)
+    if found.weaker:
+        first = found.weaker[0]
+        raise UsageError(
+            f"{domain.name} would be less confined than {base}: {len(found.weaker)} constraints refuse {base} alone, "
+            f"the first on {first.tclass}: {first.text}",
+            "Write the rules onto the domain in the log: --extend",
+        )
+    return found
 
 
 def check_name(request: Request, config: Config) -> str:

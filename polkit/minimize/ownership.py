@@ -28,7 +28,8 @@ def check_names(plan: Plan, policy: TargetPolicy, name: str) -> tuple[str, ...]:
             f"The store has a module {name} at priority {PRIORITY}: installing this one will replace it, rules "
             "included. Generate from the logs of both rounds.",
         )
-    for declared in sorted({one for decision in plan.decisions for one in _declared(decision)}):
+    own = set() if plan.domain is None else {plan.domain.name}
+    for declared in sorted(own.union(*(_declared(decision) for decision in plan.decisions))):
         if policy.type_name(declared) is not None:
             raise UsageError(f"the policy has a type {declared} already", "Choose another name with -n")
     return ()

@@ -11,7 +11,16 @@ from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, bitset, ranges
 from polkit.policy.comparison import Comparison, compare_with_module, ruled_by_command
 from polkit.policy.declared import Declared, DeclaredRule
 from polkit.policy.difference import AccessChange, RuleDifference, XpermChange
-from polkit.policy.interface import Access, BooleanSet, FailedConstraint, PortLabel, TargetPolicy, Unlimited, Verdict
+from polkit.policy.interface import (
+    Access,
+    BooleanSet,
+    FailedConstraint,
+    Inheritance,
+    PortLabel,
+    TargetPolicy,
+    Unlimited,
+    Verdict,
+)
 from polkit.policy.locate import PolicyFiles, locate
 from polkit.policy.nopolicy import NoPolicy
 from polkit.policy.oracle import Oracle, OracleAnswer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polkit.policy.constraints import Constraint, read_constraints
 from polkit.policy.ports import PortContexts, read_ports
@@ -36,6 +36,12 @@ class Facts:
     constraints: Mapping[str, tuple[Constraint, ...]]
     """The statements of each class, validatetrans ones included."""
     ports: PortContexts
+
+    def with_type(self, name: str, joined: frozenset[str]) -> Facts:
+        """The same with one more type that joins some of the attributes; no rule names it."""
+        attributes = {**self.attributes, name: joined}
+        types = {**self.types, **{attribute: self.types[attribute] | {name} for attribute in joined}}
+        return replace(self, attributes=attributes, types=types, sides={**self.sides, name: joined | {name}})
 
     def canonical(self, name: str) -> str:
         """The name of the type behind an alias; any other name as it is."""

@@ -1,4 +1,4 @@
-"""Whether one type is as confined as another by the constraints, for everything they can be in one: source, target, both.
+"""Whether one type is as confined as another by the constraints: as a source, as a target, and as both at once.
 
 An allow rule that both have means less for the one that a constraint refuses. What a constraint says of levels, users
 and roles is the same for both, so it is left open, and the two are compared in every case of it.
@@ -35,7 +35,7 @@ def weaker(rules: Rules, base: str, sides: frozenset[str]) -> tuple[Weaker, ...]
 
 
 def tightening(rules: Rules, base: str, joined: frozenset[str]) -> frozenset[str]:
-    """Which further attributes of ``base`` a type that has ``joined`` must join to be as confined by the constraints."""
+    """Which further attributes of ``base`` a type that has ``joined`` must join to be as confined as it is."""
     named = {name for found in rules.facts.constraints.values() for one in found for name in _named(one)}
     chosen = joined
     for attribute in sorted(named & rules.facts.attributes[base] - joined):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
@@ -17,15 +17,19 @@ from polkit.policy.cache import entry_key, fetch, keep
 from polkit.policy.contents import Contents, read_contents
 from polkit.policy.decide import decide
 from polkit.policy.encoding import pack, unpack
-from polkit.policy.interface import Access, PortLabel, TargetPolicy, Unlimited, Verdict
+from polkit.policy.interface import Access, Inheritance, PortLabel, TargetPolicy, Unlimited, Verdict
 from polkit.policy.labels import FileLabels, read_customizable
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.names import NameIndex
 from polkit.policy.risk import assess, sensitive_types
 from polkit.policy.rules import Rules
+from polkit.policy.standin import own_domain
 from polkit.policy.store import module_priorities
 from polkit.policy.store_neverallows import Neverallows
 from polkit.policy.unlimited import unlimited
+
+DISTRIBUTION = 100
+"""The priority of a distribution's own modules; semodule(8)."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +46,8 @@ class LoadedPolicy:
     """Built when first asked for: by kind and class."""
     _grants: dict[tuple[tuple[str, bool], ...], Grants]
     """What was worked out for this state of the booleans."""
+    _stand_ins: Mapping[str, str] = field(default_factory=dict)
+    """From a domain that was added to the one it is like."""
 
     @property
     def rules(self) -> Rules:
@@ -188,13 +194,36 @@ class LoadedPolicy:
         return domains.is_domain(self._rules, self._rules.facts.canonical(type_))
 
     def is_container_domain(self, type_: str) -> bool:
-        return domains.is_container_domain(self._rules, self._rules.facts.canonical(type_))
+        real = self._rules.facts.canonical(type_)
+        return domains.is_container_domain(self._rules, self._stand_ins.get(real, real))
 
     def container_file_type(self) -> Optional[str]:
         return domains.container_file_type(self._rules)
 
     def shared_because(self, type_: str) -> Optional[str]:
-        return domains.shared_because(self._rules, self._rules.facts.canonical(type_))
+        real = self._rules.facts.canonical(type_)
+        reason = domains.shared_because(self._rules, real)
+        if reason == domains.EVERY_CONTAINER and self._is_of_own_module(real):
+            return None
+        return reason
+
+    def _is_of_own_module(self, type_: str) -> bool:
+        """A domain ``NAME_t`` of a module NAME that is not the distribution's: made for one workload."""
+        priorities = self.module_priorities(type_[:-2]) if type_.endswith("_t") else ()
+        return bool(priorities) and DISTRIBUTION not in priorities
+
+    def refused_as_base(self, type_: str) -> Optional[str]:
+        return domains.refused_as_base(self._rules, self._rules.facts.canonical(type_))
+
+    def with_domain(self, name: str, like: Optional[str]) -> TargetPolicy:
+        rules = self._rules
+        attributes = frozenset(("domain",)) & rules.facts.types.keys()
+        added = Rules(rules.facts.with_type(name, attributes), rules.index, rules.state, rules.truths)
+        stand_ins = dict(self._stand_ins) if like is None else {**self._stand_ins, name: like}
+        return replace(self, _rules=added, _stand_ins=stand_ins)
+
+    def own_domain(self, own: str, like: str, inherits: bool) -> Inheritance:
+        return own_domain(self.files, self._info, self._rules, own, self._rules.facts.canonical(like), inherits)
 
     def _pair(self, source: str, target: str) -> tuple[str, str]:
         return self._rules.facts.canonical(source), self._rules.facts.canonical(target)

@@ -95,7 +95,7 @@ def _tell(progress: Optional[Progress], text: str) -> None:
 
 
 def _diagnose(denials: Denials, policy: TargetPolicy, settings: Settings) -> _Evidence:
-    decided = decide_all(denials, policy, settings)
+    decided = decide_all(denials, policy, settings, None)
     return _Evidence(denials, tuple(one.decision for one in decided), tuple(evidence_accesses(decided)))
 
 

@@ -1,0 +1,205 @@
+"""A domain of the module's own in place of a shared one: a rule on ``container_t`` gives it to every container.
+
+Which sources it stands in for is settled before anything is diagnosed. What is diagnosed is still the shared domain's
+lack; afterwards every rule that would go onto it goes to the own domain, and what can't have one gets no rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Optional
+
+from polkit.errors import UsageError
+from polkit.minimize.causes.boolean import describe
+from polkit.minimize.grouping import Diagnosed
+from polkit.minimize.joining import join_evidence
+from polkit.minimize.ladder import Diagnosis
+from polkit.minimize.question import Finding, Question, Settings
+from polkit.minimize.rules_for import rules_for, tells_no_command
+from polkit.model import (
+    EQUAL,
+    SELF,
+    UNKNOWN,
+    AccessKey,
+    AvRule,
+    Counted,
+    Denials,
+    Evidence,
+    OwnDomain,
+    Remedy,
+    Rule,
+    XpermRule,
+)
+from polkit.policy import TargetPolicy, assess
+
+NOTHING = "none"
+"""The word for a domain that starts from nothing, where a base is named."""
+_ON_ANOTHER = frozenset({"bounds", "role"})
+"""Causes whose rules are about a bounding type or a role: another domain changes nothing about them."""
+
+
+def why_shared(policy: TargetPolicy, settings: Settings, source: str) -> Optional[str]:
+    """Why unrelated workloads run in a domain, by the policy or by the configuration; None where they don't."""
+    if source == domain_name(settings):
+        return None
+    reason = policy.shared_because(source)
+    return "polkit.toml says so (shared_domains)" if reason is None and source in settings.shared else reason
+
+
+def domain_name(settings: Settings) -> str:
+    """The name of the module's own domain, whether or not it gets one."""
+    return f"{settings.module}_t"
+
+
+def own_domain(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> Optional[OwnDomain]:
+    """The domain that stands in for the shared domains of an input; None where rules go onto the domains in the log.
+
+    Raises UsageError for a base that may not be inherited.
+    """
+    if settings.extend or policy.info is None:
+        if settings.extend and settings.base is not None:
+            raise UsageError(
+                "--extend and --base exclude each other", "Rules go onto the log's domains, or to an own one"
+            )
+        return None
+    name = domain_name(settings)
+    sources = sorted({policy.type_name(one.key.source.type) or one.key.source.type for one in counted})
+    shared = [source for source in sources if why_shared(policy, settings, source) is not None]
+    if settings.base == NOTHING:
+        own = [source for source in sources if source in shared or source == name]
+        return OwnDomain(name, None, tuple(own)) if own else None
+    if settings.base is not None:
+        base = checked_base(settings.base, policy, settings)
+        own = [one for one in sources if one in (base, name) or (one in shared and policy.is_container_domain(one))]
+        return OwnDomain(name, base, tuple(own)) if own else None
+    bases = [policy.type_name(base) for base in settings.bases]
+    base_of_log = next((base for base in bases if base is not None and base in shared), None)
+    if base_of_log is None and name in sources:  # recorded in the own domain already
+        base_of_log = next((base for base in bases if base is not None), None)
+    if base_of_log is None:
+        return None
+    checked_base(base_of_log, policy, settings)
+    return OwnDomain(name, base_of_log, tuple(one for one in sources if one in (base_of_log, name)))
+
+
+def checked_base(base: str, policy: TargetPolicy, settings: Settings) -> str:
+    """The base's canonical name. Raises UsageError for one that is not in ``[minimize] bases``, or never may be."""
+    refused = policy.refused_as_base(base)
+    if refused is not None:
+        raise UsageError(
+            f"no domain may inherit from {base}: {refused}",
+            "Name one of [minimize] bases in polkit.toml, or --base none to start from nothing",
+        )
+    name = policy.type_name(base) or base
+    if name not in {policy.type_name(one) or one for one in settings.bases}:
+        raise UsageError(
+            f"{base} is not among the bases that may be inherited: {', '.join(settings.bases) or 'none'}",
+            f'Add it in polkit.toml if you mean it: [minimize] bases = ["{name}"]',
+        )
+    return name
+
+
+def like(domain: OwnDomain, policy: TargetPolicy, settings: Settings) -> Optional[str]:
+    """The domain that an own one without a base may be started, signalled and labelled for as; None where the policy
+    has none that it could be."""
+    for source in (*domain.sources, *settings.bases):
+        if source != domain.name and policy.refused_as_base(source) is None:
+            return policy.type_name(source)
+    return None
+
+
+def move_to_own_domain(
+    diagnosed: Iterable[Diagnosed], domain: Optional[OwnDomain], policy: TargetPolicy, settings: Settings
+) -> tuple[Diagnosed, ...]:
+    """Every finding with its rules on the own domain where its source is one that it stands in for.
+
+    A rule onto a shared domain that has no stand-in is not written, unless the settings say to extend.
+    """
+    if settings.extend or policy.info is None:
+        return tuple(diagnosed)
+    return tuple(_moved(one, domain, settings) for one in diagnosed)
+
+
+def _moved(one: Diagnosed, domain: Optional[OwnDomain], settings: Settings) -> Diagnosed:
+    question = one.question
+    if domain is not None and question.source in domain.sources:
+        main, *also = (_to_domain(each, question, domain) for each in (one.diagnosis.main, *one.diagnosis.also))
+    else:
+        reason = why_shared(question.policy, settings, question.source)
+        if reason is None:
+            return one
+        main, *also = (_without_rule(each, question, reason) for each in (one.diagnosis.main, *one.diagnosis.also))
+    return replace(one, diagnosis=Diagnosis(main, tuple(also)))
+
+
+def _to_domain(finding: Finding, question: Question, domain: OwnDomain) -> Finding:
+    if finding.cause in _ON_ANOTHER:
+        return finding
+    if finding.cause == "boolean":
+        return _beside_boolean(finding, question, domain)
+    rules = tuple(_on(rule, question, domain) for rule in finding.remedy.rules)
+    return replace(finding, remedy=replace(finding.remedy, rules=rules))
+
+
+def _beside_boolean(finding: Finding, question: Question, domain: OwnDomain) -> Finding:
+    """The exact rule for the own domain; the boolean stays as an option, with its price."""
+    option = finding.remedy.options[0]
+    grants = option.grants
+    text = (
+        f"Allow exactly what was observed, to {domain.name} alone. {describe(option)} would give it too and newly allow "
+        f"{grants.accesses} {'access' if grants.accesses == 1 else 'accesses'} of {grants.domains} "
+        f"{'domain' if grants.domains == 1 else 'domains'} to {grants.types} {'type' if grants.types == 1 else 'types'}"
+        " in the whole policy."
+    )
+    if grants.refused:
+        text += f" Among them what is refused elsewhere: {', '.join(grants.refused[:6])}."
+    rules = tuple(_on(rule, question, domain) for rule in rules_for(question.access))
+    remedy = Remedy(
+        "allow", text, options=finding.remedy.options, rules=rules, any_command=tells_no_command(question.access)
+    )
+    access = question.access
+    risk = assess(access.source.type, access.target.type, access.tclass, access.perm, question.policy)
+    return replace(finding, remedy=remedy, risk=risk)
+
+
+def _on(rule: Rule, question: Question, domain: OwnDomain) -> Rule:
+    """The rule with the own domain as its source. What the shared domain asked of itself is asked of the own domain
+    only where both sides had the same level: at another level it was another container."""
+    if not isinstance(rule, (AvRule, XpermRule)) or rule.source != question.source:
+        return rule
+    other = question.source if rule.target == SELF else rule.target
+    to_itself = other in (question.source, domain.name)
+    if to_itself and question.key.levels.l1_l2 in (EQUAL, UNKNOWN):
+        return replace(rule, source=domain.name, target=SELF)
+    return replace(rule, source=domain.name, target=other)
+
+
+def _without_rule(finding: Finding, question: Question, reason: str) -> Finding:
+    """A shared domain that no own one stands in for gets no rule."""
+    if finding.remedy.kind != "allow" or finding.cause in _ON_ANOTHER:
+        return finding
+    text = (
+        f"No rule is written onto {question.source}: {reason}, and all of them would get it. Run this workload in a "
+        "domain of its own (--base none, from a log recorded in an empty permissive domain), or widen the shared one "
+        "with --extend."
+    )
+    return replace(finding, remedy=Remedy("domain", text, hint=text))
+
+
+def recorded_on_base(denials: Denials, domain: Optional[OwnDomain], policy: TargetPolicy) -> Denials:
+    """The input with the own domain called by its base's name, where it inherits and the policy has no such type: a
+    log of the module at work, held against a policy without it."""
+    if domain is None or domain.base is None or policy.type_name(domain.name) is not None:
+        return denials
+    old, new = domain.name, domain.base
+    keys: dict[AccessKey, list[Evidence]] = {}
+    for one in denials.counted:
+        source, target = one.key.source, one.key.target
+        key = one.key._replace(
+            source=source._replace(type=new) if source.type == old else source,
+            target=target._replace(type=new) if target.type == old else target,
+        )
+        keys.setdefault(key, []).append(one.evidence)
+    counted = tuple(Counted(key, join_evidence(found)) for key, found in keys.items())
+    return replace(denials, counted=counted)
