@@ -169,6 +169,9 @@ class TargetPolicy(Protocol):
     def allowed(self, source: str, target: str, tclass: str) -> frozenset[str]:
         """The permissions that enabled allow rules give (constraints aside)."""
 
+    def always_allowed(self, source: str, target: str, tclass: str) -> frozenset[str]:
+        """The permissions that allow rules give whatever the booleans (constraints aside)."""
+
     def dontaudited(self, source: str, target: str, tclass: str) -> frozenset[str]:
         """The permissions that dontaudit rules silence."""
 

@@ -80,6 +80,9 @@ class NoPolicy:
     def allowed(self, source: str, target: str, tclass: str) -> frozenset[str]:
         return frozenset()
 
+    def always_allowed(self, source: str, target: str, tclass: str) -> frozenset[str]:
+        return frozenset()
+
     def dontaudited(self, source: str, target: str, tclass: str) -> frozenset[str]:
         return frozenset()
 

@@ -46,6 +46,10 @@ class Rules:
         """The mask of permissions that enabled allow rules give."""
         return self._mask(self.index.allow, self.index.allow_if, source, target, tclass)
 
+    def always_allowed(self, source: str, target: str, tclass: str) -> int:
+        """The mask of permissions that allow rules outside ``if`` blocks give."""
+        return gather(self.index.allow, tclass, self._sides(source), self._sides(target))
+
     def dontaudited(self, source: str, target: str, tclass: str) -> int:
         """The mask of permissions that enabled dontaudit rules silence."""
         return self._mask(self.index.dontaudit, self.index.dontaudit_if, source, target, tclass)

@@ -115,6 +115,9 @@ class LoadedPolicy:
     def allowed(self, source: str, target: str, tclass: str) -> frozenset[str]:
         return self._rules.index.perms(tclass, self._rules.allowed(*self._pair(source, target), tclass))
 
+    def always_allowed(self, source: str, target: str, tclass: str) -> frozenset[str]:
+        return self._rules.index.perms(tclass, self._rules.always_allowed(*self._pair(source, target), tclass))
+
     def dontaudited(self, source: str, target: str, tclass: str) -> frozenset[str]:
         return self._rules.index.perms(tclass, self._rules.dontaudited(*self._pair(source, target), tclass))
 

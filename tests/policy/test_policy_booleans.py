@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,3 +105,16 @@ def test_unreadable_files_are_source_errors(tmp_path):
     for path in (tmp_path / "none", tmp_path, binary):
         with pytest.raises(SourceError):
             read_booleans(path)
+
+
+def test_what_no_boolean_takes_away_is_always_allowed(compiled):
+    """No two conditions of this policy give one permission between them in every state."""
+    policy = load_policy(str(compiled("conditions.conf")))
+    states = [
+        policy.with_booleans(dict(zip(("one", "two", "three"), values))) for values in product((False, True), repeat=3)
+    ]
+    types = ("a_t", "b_t", "old_d_t", "e_t")
+    for source, target, tclass in product(types, types, ("file", "process")):
+        in_all = frozenset.intersection(*(state.allowed(source, target, tclass) for state in states))
+        assert {state.always_allowed(source, target, tclass) for state in states} == {in_all}
+    assert policy.always_allowed("a_t", "d_t", "file") == {"plain"}
