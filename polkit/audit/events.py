@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Callable, Optional
 
+from polkit.audit.calls import call_text
 from polkit.audit.denial import Denial, event_of
 from polkit.audit.heads import Claim
 from polkit.audit.syscalls import syscall_name
@@ -36,6 +37,8 @@ class Circumstances:
     """What the companions of a denial add to it."""
 
     syscall: Optional[str] = None
+    call: Optional[str] = None
+    """The system call with the flags that decide what it asks for; None where it has none."""
     exe: Optional[str] = None
     path: Optional[str] = None
 
@@ -94,16 +97,24 @@ class EventWindow:
 def circumstances(denial: Denial, companions: list[tuple[Claim, str]]) -> Circumstances:
     """What the other records of its event say of a denial."""
     result, directory = Circumstances(), None
+    call: dict[str, str] = {}
     items: list[dict[str, str]] = []
     for claim, text in companions:
         fields = dict(_FIELD.findall(text[claim.body :]))
         if claim.type == "SYSCALL":
+            call = fields
             result = replace(result, syscall=_syscall(fields), exe=string(fields.get("exe")))
         elif claim.type == "CWD":
             directory = string(fields.get("cwd"))
         else:
             items.append(fields)
-    return replace(result, path=None if denial.path else _path(denial, items, directory))
+    removed = [item for item in items if item.get("nametype") == "DELETE"]
+    entry = min(removed, key=lambda item: item.get("item", ""), default={})
+    return replace(
+        result,
+        call=call_text(result.syscall, call, entry.get("mode")),
+        path=None if denial.path else _path(denial, items, directory),
+    )
 
 
 def _syscall(fields: dict[str, str]) -> Optional[str]:

@@ -55,6 +55,7 @@ class _Count:
     devices: _Sample = field(default_factory=_Sample)
     exes: _Sample = field(default_factory=_Sample)
     syscalls: _Sample = field(default_factory=_Sample)
+    calls: _Sample = field(default_factory=_Sample)
     levels: _Sample = field(default_factory=_Sample)
     hosts: _Sample = field(default_factory=_Sample)
     ports: set[int] = field(default_factory=set)
@@ -72,6 +73,7 @@ class _Count:
         self.devices.add(denial.device)
         self.exes.add(about.exe)
         self.syscalls.add(about.syscall)
+        self.calls.add(about.call)
         self.levels.add(denial.levels)
         self.hosts.add(denial.host)
         self.ports.update(denial.ports)
@@ -89,6 +91,7 @@ class _Count:
             devices=self.devices.values(),
             exes=self.exes.values(),
             syscalls=self.syscalls.values(),
+            calls=self.calls.values(),
             ports=smallest(self.ports),
             levels=self.levels.values(),
             hosts=self.hosts.values(),

@@ -30,6 +30,7 @@ def join_evidence(parts: Iterable[Evidence]) -> Evidence:
         devices=sample(lambda part: part.devices),
         exes=sample(lambda part: part.exes),
         syscalls=sample(lambda part: part.syscalls),
+        calls=sample(lambda part: part.calls),
         ports=tuple(sorted({port for part in all_parts for port in part.ports})[:SAMPLE]),
         levels=sample(lambda part: part.levels),
         hosts=sample(lambda part: part.hosts),

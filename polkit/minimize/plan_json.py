@@ -96,6 +96,7 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "devices": list(evidence.devices),
         "exes": list(evidence.exes),
         "syscalls": list(evidence.syscalls),
+        "calls": list(evidence.calls),
         "ports": list(evidence.ports),
         "levels": list(evidence.levels),
         "hosts": list(evidence.hosts),

@@ -32,6 +32,8 @@ class Evidence:
     devices: tuple[str, ...] = ()
     exes: tuple[str, ...] = ()
     syscalls: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    """System calls with the flags that decide what they ask for (``openat(O_RDWR|O_CREAT)``); none without any."""
     ports: tuple[int, ...] = ()
     levels: tuple[str, ...] = ()
     """``source level -> target level`` pairs."""

@@ -62,6 +62,7 @@ def partials(draw):
             permissive=draw(st.integers(0, records)),
             comms=draw(samples(texts)),
             paths=draw(samples(texts)),
+            calls=draw(samples(texts)),
             ports=draw(samples(st.integers(0, 65535))),
             hosts=draw(samples(texts)),
         )
