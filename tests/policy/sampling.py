@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from random import Random
+from struct import pack, pack_into, unpack_from
 from typing import NamedTuple
 
 import setools
@@ -14,8 +15,22 @@ import setools
 from polkit.model import Context, relate
 from polkit.policy import Access, OracleAnswer, TargetPolicy
 
-LEVELS = ("s0", "s0:c1,c2", "s0:c1,c2,c3", "s0:c8,c9", "s0-s0:c0.c1023", "s0-s0:c1,c2", "s0:c1-s0:c1,c2")
+LEVELS = (
+    *("s0", "s0:c1,c2", "s0:c1,c2,c3", "s0:c8,c9"),
+    *("s0-s0:c0.c1023", "s0-s0:c1,c2", "s0:c1-s0:c1,c2", "s0:c8-s0:c8,c9"),
+)
 """Equal, dominating, dominated and disjoint ones among them."""
+SHARES = {
+    "blind": 8,
+    "allow": 11,
+    "dontaudit": 7,
+    "conditional": 14,
+    "constrained": 4,
+    "transition": 3,
+    "bounded": 2,
+    "role_change": 2,
+}
+"""How many accesses of each kind ``Sampler.mixed`` draws in a round."""
 
 
 class Asked(NamedTuple):
@@ -86,6 +101,27 @@ def every_access(path: Path, levels: tuple[str, ...] = ("",)) -> Iterator[Asked]
                 yield asked(source, target, tclass.name, perm)
 
 
+def with_booleans(binary: bytes, state: Mapping[str, bool]) -> bytes:
+    """A binary policy with other defaults of its booleans (libsepol ``cond_write_bool``: value, state, length of the
+    name, name). The conditions in it keep the old ones' values: libsepol works them out anew at the first question
+    that is refused.
+    """
+    changed = bytearray(binary)
+    for name, value in state.items():
+        text = pack("<I", len(name)) + name.encode()
+        places = [at for at in _places(binary, text) if unpack_from("<I", binary, at - 4)[0] in (0, 1)]
+        (place,) = (at for at in places if 1 <= unpack_from("<I", binary, at - 8)[0] <= len(state))
+        pack_into("<I", changed, place - 4, int(value))
+    return bytes(changed)
+
+
+def _places(binary: bytes, text: bytes) -> Iterator[int]:
+    at = binary.find(text)
+    while at != -1:
+        yield at
+        at = binary.find(text, at + 1)
+
+
 class Sampler:
     """Accesses of a large policy, drawn with a fixed seed."""
 
@@ -110,6 +146,30 @@ class Sampler:
             (rule.source.name, rule.target.name) for rule in policy.rbacrules() if rule.ruletype.name == "allow"
         }
 
+    def mixed(self, count: int) -> list[Asked]:
+        """Distinct accesses of all kinds."""
+        found: dict[Asked, None] = {}
+        while len(found) < count:
+            for kind, share in SHARES.items():
+                for _ in range(share):
+                    found[self.drawn(kind)] = None
+        return list(found)[:count]
+
+    def drawn(self, kind: str) -> Asked:
+        """One access of a kind in SHARES."""
+        named = {"blind": self.blind, "role_change": self.role_change}
+        return named[kind]() if kind in named else self.near(kind)
+
+    def of(self, types: tuple[str, ...]) -> Asked:
+        """An access with one of these types on a side, the other side and what is asked as a rule has them."""
+        while True:
+            one = self.drawn(self._random.choice(("blind", "allow", "conditional", "dontaudit")))
+            mine, tclass = self._random.choice(types), one.access.tclass
+            other = self._random.choice((one.source.type, one.target.type, *types))
+            source, target = self._random.choice(((mine, other), (other, mine)))
+            if source in self._roles:
+                return self._asked(source, target, tclass, one.access.perm)
+
     def blind(self) -> Asked:
         """Any source, any target, any permission: mostly refused for want of a rule."""
         tclass = self._random.choice(sorted(self._classes))
@@ -119,7 +179,8 @@ class Sampler:
     def near(self, kind: str) -> Asked:
         """An access that a rule of this kind speaks of, or (one in four) another permission of its class.
 
-        Kinds: allow, dontaudit, conditional, transition, bounded (the source has a bounding type).
+        Kinds: allow, dontaudit, conditional, transition, bounded (the source has a bounding type), constrained (an
+        allow rule on a class whose constraints look at users or roles).
         """
         while True:
             rule = self._random.choice(self._rules[kind])
@@ -159,8 +220,12 @@ class Sampler:
         return [role for role in self._roles.get(type_, ()) if user in self._users[role]]
 
     def _asked(self, source: str, target: str, tclass: str, perm: str) -> Asked:
-        two = self._process(target) if tclass == "process" and target in self._roles else self._object(target)
-        return asked(self._process(source), two, tclass, perm)
+        return asked(self._process(source), self._target(target, tclass), tclass, perm)
+
+    def _target(self, type_: str, tclass: str) -> Context:
+        """A process where the class is one's, and now and then where it isn't: a socket or /proc file of a process."""
+        of_process = tclass == "process" or self._random.random() < 0.5
+        return self._process(type_) if of_process and type_ in self._roles else self._object(type_)
 
     def _process(self, type_: str) -> Context:
         role = self._random.choice(self._roles[type_])
@@ -185,6 +250,7 @@ def _permissions(tclass: setools.policyrep.ObjClass) -> tuple[str, ...]:
 
 def _rules_by_kind(policy: setools.SELinuxPolicy) -> dict[str, list[Drawn]]:
     bounded = {bounds.child.name for bounds in policy.bounds()}
+    watched = {one.tclass.name for one in policy.constraints() if {"u1", "r1"} & {str(item) for item in one.expression}}
     kinds: dict[str, set[Drawn]] = {}
     for rule in policy.terules():
         if rule.ruletype.name in ("allow", "dontaudit"):
@@ -194,6 +260,8 @@ def _rules_by_kind(policy: setools.SELinuxPolicy) -> dict[str, list[Drawn]]:
                 kinds.setdefault("transition", set()).add(drawn)
             if drawn.source in bounded:
                 kinds.setdefault("bounded", set()).add(drawn)
+            if drawn.tclass in watched and rule.ruletype.name == "allow":
+                kinds.setdefault("constrained", set()).add(drawn)
     for conditional in policy.conditionals():
         for rule in (*conditional.true_rules(), *conditional.false_rules()):
             if rule.ruletype.name == "allow":
