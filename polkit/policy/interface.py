@@ -175,6 +175,11 @@ class TargetPolicy(Protocol):
     def dontaudited(self, source: str, target: str, tclass: str) -> frozenset[str]:
         """The permissions that dontaudit rules silence."""
 
+    def transition(self, source: str, target: str, tclass: str) -> Optional[str]:
+        """The type that a new object of the class gets when ``source`` makes it in ``target`` (a directory's type), or
+        a process (class ``process``) that executes ``target``: an enabled type_transition's that names no file. None
+        where there is none: then it is the target's, of a process the source's."""
+
     def has_xperm_rule(self, source: str, target: str, tclass: str, operation: str = "ioctl") -> bool:
         """An allowxperm already narrows this (source, target, class)."""
 

@@ -86,6 +86,9 @@ class NoPolicy:
     def dontaudited(self, source: str, target: str, tclass: str) -> frozenset[str]:
         return frozenset()
 
+    def transition(self, source: str, target: str, tclass: str) -> Optional[str]:
+        return None
+
     def has_xperm_rule(self, source: str, target: str, tclass: str, operation: str = "ioctl") -> bool:
         return False
 

@@ -173,6 +173,7 @@ class SetoolsErrors(Protocol):
     InvalidPolicy: type[Exception]
     NoCommon: type[Exception]
     RuleNotConditional: type[Exception]
+    TERuleNoFilename: type[Exception]
 
 
 class SetoolsModule(Protocol):

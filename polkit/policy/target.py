@@ -26,6 +26,7 @@ from polkit.policy.rules import Rules
 from polkit.policy.standin import own_domain
 from polkit.policy.store import module_priorities
 from polkit.policy.store_neverallows import Neverallows
+from polkit.policy.transitions import Transitions
 from polkit.policy.unlimited import unlimited
 
 DISTRIBUTION = 100
@@ -46,6 +47,7 @@ class LoadedPolicy:
     """Built when first asked for: by kind and class."""
     _grants: dict[tuple[tuple[str, bool], ...], Grants]
     """What was worked out for this state of the booleans."""
+    _transitions: Transitions
     _stand_ins: Mapping[str, str] = field(default_factory=dict)
     """From a domain that was added to the one it is like."""
 
@@ -120,6 +122,10 @@ class LoadedPolicy:
 
     def dontaudited(self, source: str, target: str, tclass: str) -> frozenset[str]:
         return self._rules.index.perms(tclass, self._rules.dontaudited(*self._pair(source, target), tclass))
+
+    def transition(self, source: str, target: str, tclass: str) -> Optional[str]:
+        found = self._transitions.of(*self._pair(source, target), tclass, self._rules.state)
+        return None if found is None else self._rules.facts.canonical(found)
 
     def has_xperm_rule(self, source: str, target: str, tclass: str, operation: str = "ioctl") -> bool:
         return bool(self._rules.xperm_rules(*self._pair(source, target), tclass, operation))
@@ -253,6 +259,7 @@ def load(files: PolicyFiles, to_cache: bool = True) -> LoadedPolicy:
         _neverallows=None if files.store is None else Neverallows(files.store, facts, sha256 if certain else None),
         _names={},
         _grants={},
+        _transitions=Transitions(files.policy),
     )
 
 
