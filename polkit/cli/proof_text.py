@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from polkit.cli.safe import safe
-from polkit.minimize import Extra, Proof
+from polkit.minimize import Extra, InheritedFigures, Proof
 from polkit.policy import XpermChange
 
 _SHOWN = 8
@@ -114,7 +114,7 @@ def _figures(console: Console, proof: Proof) -> None:
             _percent(figures.over_permission_rate, f"{figures.over} of {figures.granted} newly allowed"),
         ),
         ("dontaudited", f"{_count(figures.dontaudited, 'access', 'accesses')} that come along with a label"),
-        ("inherited", "0"),
+        ("inherited", _inherited(figures.inherited)),
         ("structural", f"{_count(figures.structural, 'access', 'accesses')} on new types, by the attributes they join"),
         ("boolean grants", _count(figures.boolean_grants, "access", "accesses")),
         ("remedied elsewhere", elsewhere or "nothing"),
@@ -128,6 +128,15 @@ def _figures(console: Console, proof: Proof) -> None:
     console.print(Text("Figures", "bold"))
     for word, value in rows:
         _wrapped(console, f"  {word:<{_LABEL}}", value)
+
+
+def _inherited(inherited: Optional[InheritedFigures]) -> str:
+    if inherited is None:
+        return "0"
+    missing = f"; {_count(inherited.missing, 'access', 'accesses')} of its base are missing" if inherited.missing else ""
+    if inherited.base is None:
+        return f"{_count(inherited.accesses, 'access', 'accesses')} of others on {inherited.domain}{missing}"
+    return f"{_count(inherited.accesses, 'access', 'accesses')} of {inherited.base}, recomputed from the policy{missing}"
 
 
 def _against(console: Console, proof: Proof, shown: int) -> None:
@@ -182,7 +191,7 @@ def _ranges(numbers: tuple[tuple[int, int], ...]) -> str:
 
 
 def _gained(console: Console, proof: Proof, shown: int) -> None:
-    by_rules = [one for one in proof.gained_domains if one.accesses or not one.structural]
+    by_rules = [one for one in proof.gained_domains if one.accesses or not (one.structural or one.inherited)]
     others = [one for one in proof.gained_domains if one not in by_rules]
     lines = [f"{one.domain}: {_count(one.accesses, 'access', 'accesses')} by rules of the module" for one in by_rules]
     if others:

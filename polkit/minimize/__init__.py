@@ -12,11 +12,12 @@ from polkit.minimize.joining import join_rules
 from polkit.minimize.paths import Mount, PathMap, join_maps, parse_mount
 from polkit.minimize.plan_json import plan_object, plan_text
 from polkit.minimize.planning import make_plan
-from polkit.minimize.proving import Extra, Proof, Uncovered, proof_object, proof_text, prove
+from polkit.minimize.proving import Extra, InheritedFigures, Proof, Uncovered, proof_object, proof_text, prove
 from polkit.minimize.question import Settings
 
 __all__ = [
     "Extra",
+    "InheritedFigures",
     "Mount",
     "Outcome",
     "PathMap",

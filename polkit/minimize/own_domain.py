@@ -57,11 +57,19 @@ def own_domain(counted: Iterable[Counted], policy: TargetPolicy, settings: Setti
 
     Raises UsageError for a base that may not be inherited.
     """
+    if settings.extend and settings.base is not None:
+        raise UsageError("--extend and --base exclude each other", "Rules go onto the log's domains, or to an own one")
+    if policy.info is not None and settings.base not in (None, NOTHING):
+        check_base(str(settings.base), policy, settings)
+    domain = chosen_domain(counted, policy, settings)
+    if domain is not None and domain.base is not None:
+        check_base(domain.base, policy, settings)
+    return domain
+
+
+def chosen_domain(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> Optional[OwnDomain]:
+    """The same, whether or not its base may be inherited."""
     if settings.extend or policy.info is None:
-        if settings.extend and settings.base is not None:
-            raise UsageError(
-                "--extend and --base exclude each other", "Rules go onto the log's domains, or to an own one"
-            )
         return None
     name = domain_name(settings)
     sources = sorted({policy.type_name(one.key.source.type) or one.key.source.type for one in counted})
@@ -70,7 +78,7 @@ def own_domain(counted: Iterable[Counted], policy: TargetPolicy, settings: Setti
         own = [source for source in sources if source in shared or source == name]
         return OwnDomain(name, None, tuple(own)) if own else None
     if settings.base is not None:
-        base = checked_base(settings.base, policy, settings)
+        base = policy.type_name(settings.base) or settings.base
         own = [one for one in sources if one in (base, name) or (one in shared and policy.is_container_domain(one))]
         return OwnDomain(name, base, tuple(own)) if own else None
     bases = [policy.type_name(base) for base in settings.bases]
@@ -79,25 +87,26 @@ def own_domain(counted: Iterable[Counted], policy: TargetPolicy, settings: Setti
         base_of_log = next((base for base in bases if base is not None), None)
     if base_of_log is None:
         return None
-    checked_base(base_of_log, policy, settings)
     return OwnDomain(name, base_of_log, tuple(one for one in sources if one in (base_of_log, name)))
 
 
-def checked_base(base: str, policy: TargetPolicy, settings: Settings) -> str:
-    """The base's canonical name. Raises UsageError for one that is not in ``[minimize] bases``, or never may be."""
-    refused = policy.refused_as_base(base)
+def check_base(base: str, policy: TargetPolicy, settings: Settings) -> None:
+    """Raise UsageError for a base that is not in ``[minimize] bases``, or never may be."""
+    refused = why_no_base(base, policy, settings)
     if refused is not None:
         raise UsageError(
-            f"no domain may inherit from {base}: {refused}",
-            "Name one of [minimize] bases in polkit.toml, or --base none to start from nothing",
+            refused, "Name one of [minimize] bases in polkit.toml (add it if you mean it), or start from nothing: none"
         )
-    name = policy.type_name(base) or base
-    if name not in {policy.type_name(one) or one for one in settings.bases}:
-        raise UsageError(
-            f"{base} is not among the bases that may be inherited: {', '.join(settings.bases) or 'none'}",
-            f'Add it in polkit.toml if you mean it: [minimize] bases = ["{name}"]',
-        )
-    return name
+
+
+def why_no_base(base: str, policy: TargetPolicy, settings: Settings) -> Optional[str]:
+    """Why a domain may not inherit from a base, in a sentence; None where it may."""
+    refused = policy.refused_as_base(base)
+    if refused is not None:
+        return f"no domain may inherit from {base}: {refused}"
+    if (policy.type_name(base) or base) not in {policy.type_name(one) or one for one in settings.bases}:
+        return f"{base} is not among the bases that may be inherited: {', '.join(settings.bases) or 'none'}"
+    return None
 
 
 def like(domain: OwnDomain, policy: TargetPolicy, settings: Settings) -> Optional[str]:

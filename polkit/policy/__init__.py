@@ -11,6 +11,7 @@ from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, bitset, ranges
 from polkit.policy.comparison import Comparison, compare_with_module, ruled_by_command
 from polkit.policy.declared import Declared, DeclaredRule
 from polkit.policy.difference import AccessChange, RuleDifference, XpermChange
+from polkit.policy.heir import Heir
 from polkit.policy.interface import (
     Access,
     BooleanSet,
@@ -50,6 +51,7 @@ __all__ = [
     "Declared",
     "DeclaredRule",
     "FailedConstraint",
+    "Heir",
     "Inheritance",
     "Oracle",
     "OracleAnswer",

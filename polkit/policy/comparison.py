@@ -7,15 +7,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from polkit.policy.commands import ranges
 from polkit.policy.declared import Declared, read_declared
 from polkit.policy.difference import AccessChange, RuleDifference, XpermChange, compare_rules
+from polkit.policy.heir import Heir, Heirlooms, lacking, when_allowed
 from polkit.policy.index import gather, gather_lists
 from polkit.policy.interface import TargetPolicy
 from polkit.policy.neverallow import TypeSets, read_classperms
+from polkit.policy.parity import weaker
 from polkit.policy.rules import Rules
 from polkit.policy.statements import read_statements
 from polkit.policy.store import parse_at, read_modules
 from polkit.policy.target import load
+from polkit.policy.terms import implies, term_of
 from polkit.policy.violations import (
     Violation,
     bounds_violations,
@@ -32,27 +36,35 @@ _KIND_OF_PROCESS = "domain"
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a module changes. ``own`` are the accesses gained by rules of the module, ``structural`` those that a new
-    type gets from rules of the policy on the attributes it joined.
+    """What a module changes. ``own`` are the accesses gained by rules of the module, ``inherited`` those that its own
+    domain has in place of its base, ``structural`` those that a new type gets from rules of the policy on the
+    attributes it joined.
 
-    ``added`` and ``removed`` are statements that are no access vector rules; ``statements`` all of the new policy's.
-    ``violations`` is None where they can't be known (a binary build).
+    ``heirlooms`` answers for the own domain, where there is one; ``not_inherited`` counts what it lacks of its base,
+    ``taken`` are commands that its base has and a rule of the module takes from it, ``weaker`` the constraints that
+    refuse its base and not it. ``added`` and ``removed`` are statements that are no access vector rules; ``statements``
+    all of the new policy's. ``violations`` is None where they can't be known (a binary build).
     """
 
     baseline: TargetPolicy
     changed: TargetPolicy
     rules: RuleDifference
     own: tuple[AccessChange, ...]
+    inherited: tuple[AccessChange, ...]
     structural: tuple[AccessChange, ...]
     added: tuple[str, ...]
     removed: tuple[str, ...]
     statements: frozenset[str]
     declared: Declared
     violations: tuple[Violation, ...] | None
+    heirlooms: Heirlooms | None = None
+    not_inherited: int = 0
+    taken: tuple[XpermChange, ...] = ()
+    weaker: tuple[Violation, ...] = ()
 
 
-def compare_with_module(built: WhatIf, module_cil: str) -> Comparison:
-    """Compare the two policies of a build; seconds for a distribution's.
+def compare_with_module(built: WhatIf, module_cil: str, heir: Heir | None = None) -> Comparison:
+    """Compare the two policies of a build; seconds for a distribution's. ``heir``: the module's own domain.
 
     Raises PolkitError where they differ in too much to be listed, CompileError for a module whose CIL is not read,
     SourceError.
@@ -62,29 +74,57 @@ def compare_with_module(built: WhatIf, module_cil: str) -> Comparison:
     difference = compare_rules(old, new)
     modules = [] if built.changed.store is None else list(read_modules(built.changed.store))
     declared = read_declared(module_cil, new, modules)
-    own, structural = _split(difference.gained, old, new, _SelfRules(built.baseline.store, modules, new))
     before, after = read_statements(built.baseline.policy), read_statements(built.changed.policy)
+    heir = heir if heir is not None and heir.own in new.facts.attributes and heir.base in old.facts.attributes else None
+    heirlooms = None if heir is None else Heirlooms(heir, old, new, before)
+    self_rules = _SelfRules(built.baseline.store, modules, new)
+    inherited, own, structural = _split(difference.gained, old, new, self_rules, heirlooms)
     violations = None
     if built.breaches is not None and baseline.neverallows is not None and changed.neverallows is not None:
         found = {
             *neverallow_violations(baseline.neverallows, changed.neverallows, new, difference.gained),
             *bounds_violations(new, difference.gained),
             *exemptions(baseline.neverallows, changed.neverallows, frozenset(old.facts.attributes)),
-            *_joined_exemptions(declared, exempting_attributes(changed.neverallows)),
+            *_joined_exemptions(
+                declared, exempting_attributes(changed.neverallows), heir, TypeSets(modules, new.facts)
+            ),
         }
+        if heirlooms is not None:
+            found = {one for one in found if not heirlooms.broken_by_base(one, baseline.neverallows)}
         violations = (*sorted(found), *_unlisted(built.breaches, found))
     return Comparison(
         baseline=baseline,
         changed=changed,
         rules=difference,
         own=own,
+        inherited=inherited,
         structural=structural,
         added=tuple(sorted(after - before)),
         removed=tuple(sorted(before - after)),
         statements=after,
         declared=declared,
         violations=violations,
+        heirlooms=heirlooms,
+        not_inherited=0 if heir is None else lacking(old, heir.base, new, heir.own, heir.inherits),
+        taken=() if heirlooms is None else tuple(_taken(declared, heirlooms)),
+        weaker=() if heir is None else _weaker(heir, new),
     )
+
+
+def _taken(declared: Declared, heirlooms: Heirlooms) -> Iterator[XpermChange]:
+    """Commands that rules of the module on extended permissions keep from its own domain."""
+    places = {
+        (*pair, rule.tclass, rule.operation) for rule in declared.rules if rule.operation for pair in rule.pairs()
+    }
+    for place in sorted(places):
+        lost = heirlooms.taken(*place)
+        if lost:
+            yield XpermChange(*place, ranges(lost))
+
+
+def _weaker(heir: Heir, new: Rules) -> tuple[Violation, ...]:
+    found = weaker(new, heir.base, new.facts.sides[heir.own])
+    return tuple(Violation("parity", one.text, "", heir.own, "", one.tclass, ()) for one in found)
 
 
 def ruled_by_command(change: AccessChange, xperms: Iterable[XpermChange], operation: str) -> XpermChange | None:
@@ -120,42 +160,67 @@ class _SelfRules:
 
 
 def _split(
-    gained: Iterable[AccessChange], old: Rules, new: Rules, self_rules: _SelfRules
-) -> tuple[tuple[AccessChange, ...], tuple[AccessChange, ...]]:
+    gained: Iterable[AccessChange],
+    old: Rules,
+    new: Rules,
+    self_rules: _SelfRules,
+    heirlooms: Heirlooms | None,
+) -> tuple[tuple[AccessChange, ...], tuple[AccessChange, ...], tuple[AccessChange, ...]]:
+    """What was inherited, what rules of the module give, what the policy's rules give a new type."""
+    inherited: list[AccessChange] = []
     own: list[AccessChange] = []
     structural: list[AccessChange] = []
     for change in gained:
         given = _by_membership(change, old, new)
         if change.source == change.target and change.source not in old.facts.attributes:
             given |= self_rules.given(change.source, change.tclass)
+        from_base = frozenset[str]() if heirlooms is None else heirlooms.inherited(change, given)
         for perms, found in (
-            (set(change.perms) - given, own),
-            (set(change.perms) & given, structural),
+            (from_base, inherited),
+            (set(change.perms) - given - from_base, own),
+            ((set(change.perms) & given) - from_base, structural),
         ):
             if perms:
                 found.append(change._replace(perms=tuple(sorted(perms))))
-    return tuple(own), tuple(structural)
+    return tuple(inherited), tuple(own), tuple(structural)
 
 
 def _by_membership(change: AccessChange, old: Rules, new: Rules) -> frozenset[str]:
-    """What rules of the old policy give a new type for the attributes it has in the new one."""
+    """What rules of the old policy give a new type for the attributes it has in the new one, whenever it has it."""
     known = old.facts.attributes
     if change.source in known and change.target in known:
         return frozenset()
     sources, targets = new.facts.sides[change.source], new.facts.sides[change.target]
-    mask = gather(old.index.allow, change.tclass, sources, targets)
-    for rule in gather_lists(old.index.allow_if, change.tclass, sources, targets):
-        mask |= rule.mask
-    return old.index.perms(change.tclass, mask)
+    always = gather(old.index.allow, change.tclass, sources, targets)
+    given = old.index.perms(change.tclass, always)
+    rules = list(gather_lists(old.index.allow_if, change.tclass, sources, targets))
+    in_new = when_allowed(new, change[:3])
+    for perm in set(change.perms) - given:
+        bit = old.bit(change.tclass, perm)
+        terms = frozenset(term_of(old, rule.condition, rule.block) for rule in rules if rule.mask & bit)
+        mine = in_new(perm)
+        if terms and mine is not None and implies(mine, terms):
+            given |= {perm}
+    return given
 
 
-def _joined_exemptions(declared: Declared, exempting: dict[str, str]) -> list[Violation]:
-    """Types that the module puts into an attribute which a neverallow rule leaves out."""
+def _joined_exemptions(
+    declared: Declared, exempting: dict[str, str], heir: Heir | None, sets: TypeSets
+) -> list[Violation]:
+    """Types that the module puts into an attribute which a neverallow rule leaves out; not an own domain whose base is
+    in it."""
     return [
         Violation("exemption", exempting[attribute], attribute, type_, "", "", ())
         for attribute, type_ in declared.joins
-        if attribute in exempting and attribute != _KIND_OF_PROCESS
+        if attribute in exempting
+        and attribute != _KIND_OF_PROCESS
+        and not (heir is not None and type_ == heir.own and _is_of_base(attribute, heir, declared, sets))
     ]
+
+
+def _is_of_base(attribute: str, heir: Heir, declared: Declared, sets: TypeSets) -> bool:
+    """The base is in the attribute, and not by the module's doing."""
+    return heir.base in sets.of(attribute) and (attribute, heir.base) not in declared.joins
 
 
 def _unlisted(breaches: Iterable[Breach], found: Iterable[Violation]) -> list[Violation]:

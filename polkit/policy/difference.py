@@ -225,7 +225,7 @@ class _Compared:
         left = mask & ~elsewhere
         if not left:
             return
-        terms, other_terms = _Terms(self._one, key), _Terms(self._other, key)
+        terms, other_terms = Terms(self._one, key), Terms(self._other, key)
         plain = left & always & ~self._numbered(tclass, other_terms.mask)
         if plain:
             yield "", tuple(self._one.index.perms(tclass, plain))
@@ -247,7 +247,7 @@ class _Compared:
         return gather(rules.index.allow, tclass, sides[source], sides[target])
 
     def _more_commands(self, key: Key, operation: str) -> int:
-        mine, theirs = _Commands(self._one, key, operation), _Commands(self._other, key, operation)
+        mine, theirs = Commands(self._one, key, operation), Commands(self._other, key, operation)
         if not (mine.narrowed or theirs.narrowed):
             return 0
         more = 0
@@ -256,7 +256,7 @@ class _Compared:
         return more
 
 
-class _Terms:
+class Terms:
     """Under which conditions the conditional rules of one policy give the permissions of one key."""
 
     def __init__(self, rules: Rules, key: Key) -> None:
@@ -276,7 +276,7 @@ class _Terms:
         return frozenset(term for term, mask in self._found if mask & bit)
 
 
-class _Commands:
+class Commands:
     """Which commands of one operation one policy lets through for one key."""
 
     def __init__(self, rules: Rules, key: Key, operation: str) -> None:
@@ -288,7 +288,7 @@ class _Commands:
         if source in facts.attributes and target in facts.attributes:
             bit = rules.bit(tclass, operation)
             self._always = bool(gather(rules.index.allow, tclass, facts.sides[source], facts.sides[target]) & bit)
-            self._given = _Terms(rules, key).of(operation)
+            self._given = Terms(rules, key).of(operation)
             for rule in gather_lists(rules.index.xperms, tclass, facts.sides[source], facts.sides[target]):
                 if rule.operation == operation:
                     term = None if rule.condition is None else term_of(rules, rule.condition, rule.block)

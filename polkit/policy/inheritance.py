@@ -300,9 +300,14 @@ def _av_rules(rules: Rules) -> Iterator[_AvRule]:
                     yield kind, rule.source, rule.target, tclass, rule.mask, (rule.condition, rule.block)
 
 
+def allow_rules(rules: Rules) -> Iterator[tuple[str, str, str, int, Optional[tuple[int, bool]]]]:
+    """Every allow rule: source, target, class, mask, and the number and value of its condition, if any."""
+    return (rule[1:] for rule in _av_rules(rules) if rule[0] == "allow")
+
+
 def _enabled(rules: Rules) -> Iterator[tuple[str, str, str, int]]:
-    for kind, source, target, tclass, mask, place in _av_rules(rules):
-        if kind == "allow" and (place is None or rules.truths[place[0]] == place[1]):
+    for source, target, tclass, mask, place in allow_rules(rules):
+        if place is None or rules.truths[place[0]] == place[1]:
             yield source, target, tclass, mask
 
 

@@ -25,6 +25,13 @@ def any_holds(terms: Iterable[Term] | None, state: Mapping[str, bool]) -> bool:
     return terms is None or any(Condition(postfix, ()).holds(state) == block for postfix, block in terms)
 
 
+def implies(one: frozenset[Term] | None, other: frozenset[Term] | None) -> bool:
+    """Whenever a term of one holds, a term of the other does; None stands for "always"."""
+    if other is None or (one is not None and one <= other):
+        return True
+    return all(any_holds(other, state) or not any_holds(one, state) for state in states_of(one or (), other))
+
+
 def states_of(*sets: Iterable[Term]) -> Iterator[dict[str, bool]]:
     """Every state of the booleans that any of the terms names."""
     operators = {"!", "&&", "||", "^", "==", "!="}

@@ -35,14 +35,24 @@ def unexplained(comparison: Comparison) -> tuple[Extra, ...]:
         Extra("unexplained", text=f"{type_} joins {attribute}")
         for type_, attribute in (*comparison.rules.joined, *_named_joins(comparison))
     ]
-    found += [Extra("unexplained", text=text) for text in comparison.added if not _ROLES_AND_BOUNDS.fullmatch(text)]
+    found += [
+        Extra("unexplained", text=text)
+        for text in comparison.added
+        if not (_ROLES_AND_BOUNDS.fullmatch(text) or is_inherited_statement(text, comparison))
+    ]
     return tuple(sorted(set(found)))
 
 
 def nothing_lost(comparison: Comparison) -> bool:
-    """The module takes nothing away: no access, no command, no membership, no statement."""
+    """The module takes nothing away: no access, no command, no membership, no statement; nor from its own domain a
+    command that the base has."""
     rules = comparison.rules
-    return not (rules.lost or rules.lost_xperms or rules.left or comparison.removed)
+    return not (rules.lost or rules.lost_xperms or rules.left or comparison.removed or comparison.taken)
+
+
+def is_inherited_statement(text: str, comparison: Comparison) -> bool:
+    """A statement on the module's own domain that the policy has on its base."""
+    return comparison.heirlooms is not None and comparison.heirlooms.has_statement(text)
 
 
 def joined_by_name(comparison: Comparison) -> tuple[tuple[str, str], ...]:
@@ -53,14 +63,17 @@ def joined_by_name(comparison: Comparison) -> tuple[tuple[str, str], ...]:
 def gained_domains(comparison: Comparison) -> tuple[GainedDomain, ...]:
     """Who may do more than before, most first."""
     own: Counter[str] = Counter()
+    inherited: Counter[str] = Counter()
     structural: Counter[str] = Counter()
-    for changes, counter in ((comparison.own, own), (comparison.structural, structural)):
+    counters = ((comparison.own, own), (comparison.inherited, inherited), (comparison.structural, structural))
+    for changes, counter in counters:
         for one in changes:
             counter[one.source] += len(one.perms)
     for change in comparison.rules.gained_xperms:
         own[change.source] += 0  # more commands of an access it has already: named, though not one access more
-    domains = [GainedDomain(name, own[name], structural[name]) for name in {*own, *structural}]
-    return tuple(sorted(domains, key=lambda one: (-one.accesses, -one.structural, one.domain)))
+    names = {*own, *structural, *inherited}
+    domains = [GainedDomain(name, own[name], structural[name], inherited[name]) for name in names]
+    return tuple(sorted(domains, key=lambda one: (-one.accesses, -one.inherited, -one.structural, one.domain)))
 
 
 def _named_joins(comparison: Comparison) -> Iterator[tuple[str, str]]:

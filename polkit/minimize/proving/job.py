@@ -11,20 +11,23 @@ from typing import BinaryIO, Optional
 from polkit.config import Config, load_config
 from polkit.errors import UsageError
 from polkit.minimize.job import Progress, Request, boolean_state, read_denials, settings_of
+from polkit.minimize.own_domain import NOTHING, chosen_domain, domain_name, like, why_no_base
 from polkit.minimize.planning import decide_all
 from polkit.minimize.proving.contained import gained_domains, joined_by_name, nothing_lost, unexplained
 from polkit.minimize.proving.covered import allowed_already, uncovered
 from polkit.minimize.proving.minimal import Asked, asked_for, superfluous, vectors
 from polkit.minimize.proving.needs import EvidenceAccess, evidence_accesses
-from polkit.minimize.proving.proof import Extra, Figures, Proof, Uncovered
+from polkit.minimize.proving.proof import Extra, Figures, InheritedFigures, Proof, Uncovered
 from polkit.minimize.proving.safe import broken_gates
-from polkit.minimize.proving.subject import Subject, name_in_plan, read_subject
+from polkit.minimize.proving.subject import Subject, claims, declares, read_subject
 from polkit.minimize.question import Settings
-from polkit.model import Decision, Denials, Plan
+from polkit.model import Decision, Denials, OwnDomain, Plan
 from polkit.policy import (
     Comparison,
+    Heir,
     Oracle,
     TargetPolicy,
+    Violation,
     WhatIf,
     compare_with_module,
     load_policy,
@@ -73,20 +76,53 @@ def prove(
     if target.info is None:
         raise UsageError("a proof needs the target policy", "Name it with --policy")
     with read_subject(module, target.info.mls) as subject:
-        request = replace(request, name=request.name or name_in_plan(module) or config.module.name or subject.name)
+        claimed = claims(module)
+        request = replace(
+            request,
+            name=request.name or claimed.name or config.module.name or subject.name,
+            base=request.base or claimed.base,
+        )
         settings, state = settings_of(request, config), boolean_state(request, config)
         denials = read_denials(request, stdin, progress)
         others = read_denials(replace(request, logs=held_out), stdin, progress) if held_out else None
+        settings, domain = _own_domain(subject, denials, target, settings)
+        heir = _heir(domain, target, settings)
         _tell(progress, "building the policy with the module")
         with what_if(locate(request.policy, request.store), target.info, subject.file, subject.cil) as built:
             _tell(progress, "comparing the two policies")
-            comparison = compare_with_module(built, subject.cil)
+            comparison = compare_with_module(built, subject.cil, heir)
             # A store's own build is the policy without an earlier version of the module; a binary's is an estimate.
             base = (comparison.baseline if built.kind == "store" else target).with_booleans(state)
-            evidence = _diagnose(denials, base, settings)
-            other = None if others is None else _diagnose(others, base, settings)
+            evidence = _diagnose(denials, base, settings, domain)
+            other = None if others is None else _diagnose(others, base, settings, domain)
             answers = _ask(built, comparison, state, evidence, other)
-            return _conclude(subject, config, target, base, built, comparison, evidence, answers)
+            case = _Case(subject, config, target, base, built, comparison, evidence, answers, settings, domain)
+            return _conclude(case)
+
+
+def _own_domain(
+    subject: Subject, denials: Denials, target: TargetPolicy, settings: Settings
+) -> tuple[Settings, Optional[OwnDomain]]:
+    """The domain of the module's own that evidence of a shared one is asked for: one that the module declares. A
+    module without one is held against the domains in the log.
+
+    Whether its base may be inherited is part of the proof."""
+    name = domain_name(settings)
+    if settings.extend or not declares(subject, name):
+        return replace(settings, extend=True, base=None), None
+    found = chosen_domain(denials.counted, target, settings)
+    if found is not None:
+        return settings, found
+    known = [base for base in settings.bases if target.type_name(base) is not None]
+    base = None if settings.base == NOTHING else settings.base or (known[0] if known else None)
+    return settings, OwnDomain(name, base, ())
+
+
+def _heir(domain: Optional[OwnDomain], target: TargetPolicy, settings: Settings) -> Optional[Heir]:
+    if domain is None:
+        return None
+    base = domain.base or like(domain, target, settings)
+    return None if base is None else Heir(domain.name, target.type_name(base) or base, domain.base is not None)
 
 
 def _tell(progress: Optional[Progress], text: str) -> None:
@@ -94,8 +130,8 @@ def _tell(progress: Optional[Progress], text: str) -> None:
         progress.phase(text)
 
 
-def _diagnose(denials: Denials, policy: TargetPolicy, settings: Settings) -> _Evidence:
-    decided = decide_all(denials, policy, settings, None)
+def _diagnose(denials: Denials, policy: TargetPolicy, settings: Settings, domain: Optional[OwnDomain]) -> _Evidence:
+    decided = decide_all(denials, policy, settings, domain)
     return _Evidence(denials, tuple(one.decision for one in decided), tuple(evidence_accesses(decided)))
 
 
@@ -116,25 +152,36 @@ def _ask(
     return _Answers(refused, held_out, given)
 
 
-def _conclude(
-    subject: Subject,
-    config: Config,
-    target: TargetPolicy,
-    base: TargetPolicy,
-    built: WhatIf,
-    comparison: Comparison,
-    evidence: _Evidence,
-    answers: _Answers,
-) -> Proof:
+@dataclass(frozen=True)
+class _Case:
+    """Everything that the statements rest on. ``target`` is the policy that was named, ``base`` the one without the
+    module that the evidence was diagnosed on."""
+
+    subject: Subject
+    config: Config
+    target: TargetPolicy
+    base: TargetPolicy
+    built: WhatIf
+    comparison: Comparison
+    evidence: _Evidence
+    answers: _Answers
+    settings: Settings
+    domain: Optional[OwnDomain]
+
+
+def _conclude(case: _Case) -> Proof:
+    subject, target, comparison, evidence = case.subject, case.target, case.comparison, case.evidence
+    built, answers = case.built, case.answers
     assert target.info is not None
     asked = asked_for(evidence.accesses)
     extra = (*superfluous(asked, comparison), *answers.given)
-    figures = _figures(base, comparison, evidence, answers, asked)
+    figures = _figures(case, asked)
     plan = Plan(target.info, evidence.denials.summary, evidence.decisions)
-    gates = broken_gates(plan, subject.name, figures.over, comparison, config.gates)
+    gates = broken_gates(plan, subject.name, figures.over, comparison, case.config.gates)
     store = built.kind == "store"
     beyond = unexplained(comparison)
     known = comparison.violations is not None
+    violations = (*(comparison.violations or ()), *comparison.weaker, *_wrong_base(case))
     lacking = tuple(sorted({one for _, found in answers.refused for one in found}))
     return Proof(
         module=subject.name,
@@ -147,24 +194,39 @@ def _conclude(
         covered=not lacking,
         minimal=all(one.kind == _HARMLESS for one in extra),
         contained=not beyond and nothing_lost(comparison) if store else None,
-        safe=not (gates or comparison.violations) if known else (False if gates else None),
+        safe=not (gates or violations) if known else (False if gates or violations else None),
         figures=figures,
         uncovered=lacking,
         extra=tuple(sorted({*extra, *(beyond if store else ())})),
         lost=comparison.rules.lost,
-        lost_xperms=comparison.rules.lost_xperms,
+        lost_xperms=tuple(sorted({*comparison.rules.lost_xperms, *comparison.taken})),
         removed=comparison.removed,
         joined=joined_by_name(comparison),
         gained_domains=gained_domains(comparison),
-        violations=comparison.violations or (),
+        violations=violations,
         gates=gates,
         notes=tuple(_notes(target, built, comparison, evidence, extra)),
     )
 
 
-def _figures(
-    base: TargetPolicy, comparison: Comparison, evidence: _Evidence, answers: _Answers, asked: Asked
-) -> Figures:
+def _wrong_base(case: _Case) -> tuple[Violation, ...]:
+    """A base that may not be inherited, by what it is or by the configuration."""
+    if case.domain is None or case.domain.base is None:
+        return ()
+    refused = why_no_base(case.domain.base, case.base, case.settings)
+    return () if refused is None else (Violation("base", refused, "", case.domain.name, "", "", ()),)
+
+
+def _inherited(case: _Case) -> Optional[InheritedFigures]:
+    domain, comparison = case.domain, case.comparison
+    if domain is None or comparison.heirlooms is None:
+        return None
+    accesses = sum(len(one.perms) for one in comparison.inherited)
+    return InheritedFigures(domain.name, domain.base, accesses, comparison.not_inherited)
+
+
+def _figures(case: _Case, asked: Asked) -> Figures:
+    comparison, evidence, answers = case.comparison, case.evidence, case.answers
     granted = vectors(comparison.own)
     elsewhere: Counter[str] = Counter()
     for one in evidence.accesses:
@@ -177,9 +239,10 @@ def _figures(
         over=len(granted - asked.vectors - asked.hidden),
         dontaudited=len((granted & asked.hidden) - asked.vectors),
         structural=sum(len(one.perms) for one in comparison.structural),
-        boolean_grants=_boolean_grants(base, evidence.decisions),
+        boolean_grants=_boolean_grants(case.base, evidence.decisions),
         remedied_elsewhere=dict(sorted(elsewhere.items())),
         held_out=answers.held_out,
+        inherited=_inherited(case),
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from polkit.minimize.proving.contained import is_inherited_statement
 from polkit.minimize.proving.covered import statement_text
 from polkit.minimize.proving.needs import EvidenceAccess
 from polkit.minimize.proving.proof import Extra
@@ -98,7 +99,7 @@ def _commands(asked: Asked, comparison: Comparison) -> list[Extra]:
         found[xperms[:4]] = bitset(xperms.numbers)
     structural = vectors(comparison.structural)
     beyond = {
-        vector: bits & ~asked.commands.get(vector, 0)
+        vector: bits & ~asked.commands.get(vector, 0) & ~_inherited_commands(vector, comparison)
         for vector, bits in found.items()
         if vector not in structural and vector not in asked.hidden
     }
@@ -107,6 +108,10 @@ def _commands(asked: Asked, comparison: Comparison) -> list[Extra]:
         for vector, bits in beyond.items()
         if bits and (vector in asked.vectors or not _newly(vector, comparison))
     ]
+
+
+def _inherited_commands(vector: Vector, comparison: Comparison) -> int:
+    return 0 if comparison.heirlooms is None else comparison.heirlooms.commands(*vector)
 
 
 def _newly(vector: Vector, comparison: Comparison) -> bool:
@@ -118,9 +123,9 @@ def _rules(asked: Asked, comparison: Comparison) -> list[Extra]:
     found = []
     given: set[Vector] = set()
     for rule in comparison.declared.rules:
-        if rule.kind in ("dontaudit", "auditallow", "neverallow"):
+        if rule.kind in ("dontaudit", "auditallow", "neverallow") and not _inherited_silence(rule, comparison):
             found.append(Extra("silent", text=rule.text))
-        if rule.kind != "allow":
+        if rule.kind != "allow" or _inherited_rule(rule, comparison):
             continue
         gains = {(*pair, rule.tclass, perm) for pair in rule.pairs() for perm in rule.perms}
         new = {vector for vector in gains if _newly(vector, comparison)}
@@ -132,6 +137,26 @@ def _rules(asked: Asked, comparison: Comparison) -> list[Extra]:
                 found.append(_of_rule(kind, rule, tuple(sorted(perms))))
         given |= gains
     return found
+
+
+def _inherited_rule(rule: DeclaredRule, comparison: Comparison) -> bool:
+    """The base has all that it gives, in some state of the booleans; whether it gives more than the base has is seen in
+    what the policies allow."""
+    heirlooms = comparison.heirlooms
+    return heirlooms is not None and all(
+        rule.perms <= heirlooms.in_any_state(*pair, rule.tclass) for pair in rule.pairs()
+    )
+
+
+def _inherited_silence(rule: DeclaredRule, comparison: Comparison) -> bool:
+    heirlooms = comparison.heirlooms
+    return (
+        heirlooms is not None
+        and all(
+            heirlooms.is_silent(*pair, rule.tclass, rule.perms) for pair in rule.pairs() if rule.kind == "dontaudit"
+        )
+        and rule.kind == "dontaudit"
+    )
 
 
 def _of_rule(kind: str, rule: DeclaredRule, perms: tuple[str, ...]) -> Extra:
@@ -149,7 +174,8 @@ def _xperm_rules(asked: Asked, comparison: Comparison) -> list[Extra]:
             continue
         needed = 0
         for pair in rule.pairs():
-            needed |= asked.commands.get((*pair, rule.tclass, rule.operation), 0)
+            vector = (*pair, rule.tclass, rule.operation)
+            needed |= asked.commands.get(vector, 0) | _inherited_commands(vector, comparison)
         if rule.bits & ~needed:
             beyond = ranges(rule.bits & ~needed)
             found.append(Extra("commands", tclass=rule.tclass, perms=(rule.operation,), xperms=beyond, text=rule.text))
@@ -159,9 +185,12 @@ def _xperm_rules(asked: Asked, comparison: Comparison) -> list[Extra]:
 def _statements(asked: Asked, comparison: Comparison) -> list[Extra]:
     """New types that nothing needs, and statements that are no rules."""
     used = {type_ for vector in (*asked.vectors, *asked.hidden) for type_ in vector[:2]}
+    if comparison.heirlooms is not None:
+        used.add(comparison.heirlooms.heir.own)
     found = [Extra("type", text=f"type {type_};") for type_ in comparison.declared.types - used]
     silent = ("dontaudit ", "auditallow ")  # listed with the rules
     for text in comparison.added:
-        if text not in asked.statements and not text.startswith(silent):
+        inherited = is_inherited_statement(text, comparison)
+        if text not in asked.statements and not text.startswith(silent) and not inherited:
             found.append(Extra("statement", text=text))
     return found

@@ -18,7 +18,8 @@ _OBJECT = Party("system_u", "object_r", "")
 class Need:
     """One access that must be allowed, on the types that the remedies give. ``levels`` are texts, source and target.
 
-    ``any_command``: the record doesn't tell the ioctl or nlmsg command, so all of them are needed.
+    ``any_command``: all ioctl or nlmsg commands are needed: the record doesn't tell which it was, or to list it would
+    take others away.
     """
 
     access: Access
@@ -107,7 +108,8 @@ def _add_rule(
             hidden.add((rule.source, target.type, rule.tclass, perm))
             continue
         access = replace(asked, source=source, target=target, tclass=rule.tclass, perm=perm)
-        access = replace(access, xperm=asked.xperm if perm == asked.perm else None)
+        told = perm == asked.perm and not finding.remedy.any_command
+        access = replace(access, xperm=asked.xperm if told else None)
         needs.append(_need(access, part, equal, moved))
 
 

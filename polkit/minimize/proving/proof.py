@@ -48,11 +48,24 @@ class Extra:
 
 @dataclass(frozen=True, order=True)
 class GainedDomain:
-    """A type that may do more than before: by rules of the module, and on new types by rules of the policy."""
+    """A type that may do more than before: by rules of the module, on new types by rules of the policy, and in place of
+    the base or on the domain that stands in for it."""
 
     domain: str
     accesses: int
     structural: int
+    inherited: int = 0
+
+
+@dataclass(frozen=True)
+class InheritedFigures:
+    """What the module's own domain has in place of its base: ``accesses`` of it and on it, ``missing`` ones that the
+    base has and it lacks. ``base`` is None for a domain that starts from nothing."""
+
+    domain: str
+    base: Optional[str]
+    accesses: int
+    missing: int
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,7 @@ class Figures:
     remedied_elsewhere: Mapping[str, int]
     held_out: Optional[tuple[int, int]]
     """Of another run's accesses whose remedy holds a rule: still refused, and all."""
+    inherited: Optional[InheritedFigures] = None
 
     @property
     def completeness(self) -> Optional[float]:

@@ -44,7 +44,7 @@ def proof_object(proof: Proof) -> dict[str, Any]:
         "dontaudited": figures.dontaudited,
         "remedied_elsewhere": dict(figures.remedied_elsewhere),
         "boolean_grants": figures.boolean_grants,
-        "inherited": None,
+        "inherited": None if figures.inherited is None else dict(vars(figures.inherited)),
         "structural": figures.structural,
         "uncovered": [_uncovered(one) for one in proof.uncovered],
         "extra": [_extra(one) for one in proof.extra],

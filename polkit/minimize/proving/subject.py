@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from polkit.config import check_module_name
 from polkit.errors import CompileError, SourceError, UsageError
+from polkit.model import IDENTIFIER
 from polkit.module import build_package, run_tool
 
 _LARGEST = 64 << 20
@@ -65,24 +66,42 @@ def _is_directory(path: Path) -> bool:
         raise SourceError(f"{path}: {error.strerror}") from error
 
 
-def name_in_plan(named: Path) -> Optional[str]:
-    """The name that ``generate`` gave the module and its types, where a directory of its is named."""
+class Claims(NamedTuple):
+    """What the plan beside a module says of it: the name that it and its types have, and what its domain inherits
+    from (``none`` for nothing). None where it says nothing. To be held against the policy, never believed."""
+
+    name: Optional[str] = None
+    base: Optional[str] = None
+
+
+def claims(named: Path) -> Claims:
+    """What ``plan.json`` says, where a directory of ``generate`` is named."""
     path = named / "plan.json"
     if not _is_directory(named) or not path.is_file():
-        return None
+        return Claims()
     try:
         module = json.loads(_read(path)).get("module")
-        name = module["name"] if module is not None else None
+        if module is None:
+            return Claims()
+        name, domain, base = str(module["name"]), module.get("domain"), module.get("base")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SourceError(f"{path}: not a plan of generate", "Name the module's file itself") from error
-    if name is None:
-        return None
-    return check_module_name(str(name), f"{path}: the module")
+    check_module_name(name, f"{path}: the module")
+    if domain is None:
+        return Claims(name)
+    if base is not None and not (isinstance(base, str) and IDENTIFIER.match(base)):
+        raise SourceError(f"{path}: its base is no type", "Name the module's file itself")
+    return Claims(name, base or "none")
+
+
+def declares(subject: Subject, type_: str) -> bool:
+    """The module declares a type of this name."""
+    return re.search(rf"\(\s*type\s+{re.escape(type_)}\s*\)", subject.cil) is not None
 
 
 def _module_of_directory(directory: Path) -> Path:
     """The file that would be installed, of the name in ``plan.json``, else the only one there is."""
-    name = name_in_plan(directory)
+    name = claims(directory).name
     for suffix in _SUFFIXES:
         try:
             found = sorted(directory.glob(f"*{suffix}")) if name is None else [directory / f"{name}{suffix}"]
