@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from polkit.cli.safe import safe
-from polkit.minimize import Outcome, join_rules, without_remedy
-from polkit.model import REMEDIES, AvRule, Decision, Evidence, Plan, Remedy, Rule, XpermRule
+from polkit.minimize import Outcome, how_to_run, join_rules, without_remedy
+from polkit.model import REMEDIES, AvRule, Decision, Evidence, OwnDomain, Plan, Remedy, Rule, XpermRule
 
 _TITLES = {
     "boolean": "Booleans to turn on",
@@ -67,6 +67,8 @@ def _header(console: Console, plan: Plan) -> None:
         rows.append(("policy", f"{plan.policy.path} (version {plan.policy.version}, {levels})"))
     else:
         rows.append(("policy", "none: types, rules, booleans and labels were not checked"))
+    if plan.domain is not None:
+        rows.append(("domain", _domain(plan.domain)))
     rows.extend(("note", note) for note in (*books.notes, *plan.notes))
     if books.filtered:
         rows.append(("note", f"{_count(books.filtered, 'denial')} left out by --since, --until or --source"))
@@ -74,6 +76,12 @@ def _header(console: Console, plan: Plan) -> None:
         rows.append(("note", f"{_count(books.granted, 'granted record')}, no denials"))
     for word, value in rows:
         _wrapped(console, f"{word:<8}", value, "bold")
+
+
+def _domain(domain: OwnDomain) -> str:
+    instead = ", ".join(source for source in domain.sources if source != domain.name)
+    begins = "starts from nothing" if domain.base is None else f"inherits from {domain.base}"
+    return f"{domain.name}, of this module alone, in place of {instead or domain.base}; it {begins}"
 
 
 def _section(console: Console, kind: str, decisions: list[Decision], verbose: bool) -> None:
@@ -122,12 +130,14 @@ def _head(console: Console, decision: Decision, brief: bool) -> None:
 
 def _remedy(console: Console, remedies: Sequence[Remedy]) -> None:
     """The remedies of one block: they have one text, and each its own rules, labels and commands."""
-    if remedies[0].kind != "allow":
+    if remedies[0].kind != "allow" or remedies[0].options:
         _wrapped(console, " " * _INDENT, remedies[0].text)
     lines = [rule_line(rule) for rule in join_rules(rule for remedy in remedies for rule in remedy.rules)]
     lines += [f"{one.pattern} {one.kind or '(any)'} {one.type}" for remedy in remedies for one in remedy.contexts]
     for line in dict.fromkeys(lines):
         _wrapped(console, " " * _INDENT, line, "", "green")
+    for note in dict.fromkeys(remedy.xperm_note for remedy in remedies if remedy.xperm_note):
+        _wrapped(console, " " * _INDENT, note, "", "dim")
     for command in dict.fromkeys(command for remedy in remedies for command in remedy.commands):
         # A command is to be copied: it is never wrapped.
         console.print(Text(f"{' ' * _INDENT}# {safe(command)}", "yellow"), soft_wrap=True)
@@ -205,6 +215,20 @@ def _written(console: Console, outcome: Outcome) -> None:
     if package is not None:
         _wrapped(console, " " * _INDENT, "Install it before the labels and ports above are set:")
         console.print(Text(f"{'':<{_INDENT}}# semodule -X 200 -i {safe(package)}", "yellow"), soft_wrap=True)
+    _how_to_run(console, outcome.plan)
+
+
+def _how_to_run(console: Console, plan: Plan) -> None:
+    """One line for each engine that takes one; the rest is in the JSON and in the documentation."""
+    if plan.domain is None or plan.module is None or plan.module.domain is None:
+        return
+    console.print()
+    console.print(Text("Run it in its domain", "bold"))
+    for engine, text in how_to_run(plan.domain).items():
+        lines = text.splitlines()
+        for line in lines:
+            word = engine if line is lines[0] else ""
+            console.print(Text(f"{'':<{_INDENT}}{word:<12}") + Text(safe(line), "yellow"), soft_wrap=True)
 
 
 def _package(outcome: Outcome) -> Optional[str]:

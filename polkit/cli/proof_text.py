@@ -133,10 +133,9 @@ def _figures(console: Console, proof: Proof) -> None:
 def _inherited(inherited: Optional[InheritedFigures]) -> str:
     if inherited is None:
         return "0"
-    missing = f"; {_count(inherited.missing, 'access', 'accesses')} of its base are missing" if inherited.missing else ""
-    if inherited.base is None:
-        return f"{_count(inherited.accesses, 'access', 'accesses')} of others on {inherited.domain}{missing}"
-    return f"{_count(inherited.accesses, 'access', 'accesses')} of {inherited.base}, recomputed from the policy{missing}"
+    whose = f"others on {inherited.domain}" if inherited.base is None else f"{inherited.base} and on it"
+    text = f"{_count(inherited.accesses, 'access', 'accesses')} of {whose}, recomputed from the policy"
+    return f"{text}; {inherited.missing} are missing" if inherited.missing else text
 
 
 def _against(console: Console, proof: Proof, shown: int) -> None:

@@ -14,6 +14,7 @@ from polkit.minimize.plan_json import plan_object, plan_text
 from polkit.minimize.planning import make_plan
 from polkit.minimize.proving import Extra, InheritedFigures, Proof, Uncovered, proof_object, proof_text, prove
 from polkit.minimize.question import Settings
+from polkit.minimize.running import how_to_run
 
 __all__ = [
     "Extra",
@@ -30,6 +31,7 @@ __all__ = [
     "describe_module",
     "explain",
     "generate",
+    "how_to_run",
     "join_maps",
     "join_rules",
     "make_plan",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Optional
 
+from polkit.minimize.running import how_to_run
 from polkit.model import (
     AvRule,
     BooleanOption,
@@ -14,6 +15,7 @@ from polkit.model import (
     Grants,
     InputSummary,
     ModuleInfo,
+    OwnDomain,
     Plan,
     Remedy,
     RoleAllow,
@@ -40,10 +42,15 @@ def plan_object(plan: Plan) -> dict[str, Any]:
         "policy": vars(plan.policy).copy() if plan.policy is not None else None,
         "input": _input(plan.input),
         "decisions": [_decision(decision) for decision in plan.decisions],
+        "domain": _domain(plan.domain) if plan.domain is not None else None,
         "module": _module(plan.module) if plan.module is not None else None,
         "predicted": [_decision(decision) for decision in plan.predicted],
         "notes": list(plan.notes),
     }
+
+
+def _domain(domain: OwnDomain) -> dict[str, Any]:
+    return {"name": domain.name, "base": domain.base, "sources": list(domain.sources), "run": how_to_run(domain)}
 
 
 def _input(summary: InputSummary) -> dict[str, Any]:
@@ -80,6 +87,7 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "risk_id": decision.risk_id or None,
         "why": decision.why,
         "asked": list(decision.asked),
+        "follows": list(decision.follows),
         "evidence": _evidence(decision.evidence),
     }
 
@@ -113,6 +121,8 @@ def _remedy(remedy: Remedy) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": remedy.kind, "text": remedy.text}
     if remedy.kind == "boolean":
         found.update(_boolean(remedy.options))
+    elif remedy.options:
+        found["booleans"] = _options(remedy.options)
     if remedy.kind in _LABELS:
         found.update(path=remedy.path, pattern=remedy.pattern, type=remedy.type)
     if remedy.kind == "port":
@@ -123,6 +133,8 @@ def _remedy(remedy: Remedy) -> dict[str, Any]:
         found.update(command=remedy.commands[0] if remedy.commands else None, commands=list(remedy.commands))
     if remedy.rules or remedy.kind == "allow":
         found["rules"] = [rule_object(rule) for rule in remedy.rules]
+    if remedy.xperm_note:
+        found["xperm_note"] = remedy.xperm_note
     if remedy.types:
         found["types"] = [{"name": one.name, "attributes": list(one.attributes)} for one in remedy.types]
     if remedy.contexts:
@@ -139,8 +151,12 @@ def _boolean(options: tuple[BooleanOption, ...]) -> dict[str, Any]:
         "value": value,
         "settings": dict(options[0].settings),
         "also_allows": _grants(options[0].grants),
-        "options": [{"settings": dict(one.settings), "also_allows": _grants(one.grants)} for one in options],
+        "options": _options(options),
     }
+
+
+def _options(options: tuple[BooleanOption, ...]) -> list[dict[str, Any]]:
+    return [{"settings": dict(one.settings), "also_allows": _grants(one.grants)} for one in options]
 
 
 def _grants(grants: Grants) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from polkit.policy.declared import Declared, read_declared
 from polkit.policy.difference import AccessChange, RuleDifference, XpermChange, compare_rules
 from polkit.policy.heir import Heir, Heirlooms, lacking, when_allowed
 from polkit.policy.index import gather, gather_lists
+from polkit.policy.inheritance import count_accesses
 from polkit.policy.interface import TargetPolicy
 from polkit.policy.neverallow import TypeSets, read_classperms
 from polkit.policy.parity import weaker
@@ -40,10 +41,10 @@ class Comparison:
     domain has in place of its base, ``structural`` those that a new type gets from rules of the policy on the
     attributes it joined.
 
-    ``heirlooms`` answers for the own domain, where there is one; ``not_inherited`` counts what it lacks of its base,
-    ``taken`` are commands that its base has and a rule of the module takes from it, ``weaker`` the constraints that
-    refuse its base and not it. ``added`` and ``removed`` are statements that are no access vector rules; ``statements``
-    all of the new policy's. ``violations`` is None where they can't be known (a binary build).
+    ``heirlooms`` answers for the own domain, where there is one: of the ``to_inherit`` accesses of its base it lacks
+    ``not_inherited``; ``taken`` are commands that its base has and a rule of the module takes from it, ``weaker`` the
+    constraints that refuse its base and not it. ``added`` and ``removed`` are statements that are no access vector
+    rules; ``statements`` all of the new policy's. ``violations`` is None where they can't be known (a binary build).
     """
 
     baseline: TargetPolicy
@@ -58,6 +59,7 @@ class Comparison:
     declared: Declared
     violations: tuple[Violation, ...] | None
     heirlooms: Heirlooms | None = None
+    to_inherit: int = 0
     not_inherited: int = 0
     taken: tuple[XpermChange, ...] = ()
     weaker: tuple[Violation, ...] = ()
@@ -105,6 +107,7 @@ def compare_with_module(built: WhatIf, module_cil: str, heir: Heir | None = None
         declared=declared,
         violations=violations,
         heirlooms=heirlooms,
+        to_inherit=0 if heir is None else count_accesses(old, heir.base, heir.own, heir.inherits),
         not_inherited=0 if heir is None else lacking(old, heir.base, new, heir.own, heir.inherits),
         taken=() if heirlooms is None else tuple(_taken(declared, heirlooms)),
         weaker=() if heir is None else _weaker(heir, new),

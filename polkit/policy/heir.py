@@ -8,17 +8,17 @@ what attributes do that both are in.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Optional
 
 from polkit.policy.difference import AccessChange, Commands, Key, Terms
 from polkit.policy.index import gather
-from polkit.policy.inheritance import allow_rules
+from polkit.policy.inheritance import profile
 from polkit.policy.neverallow import Neverallow
 from polkit.policy.rules import Rules
 from polkit.policy.store_neverallows import Neverallows
-from polkit.policy.terms import Term, implies, states_of, term_of
+from polkit.policy.terms import Term, implies, states_of
 from polkit.policy.violations import Violation
 
 _SILENT = re.compile(r"(dontaudit|auditallow) (\S+) (\S+):(\S+) (?:\{ )?([^}]*?)(?: \})?;(.*)\Z")
@@ -138,38 +138,9 @@ def _always(rules: Rules, key: Key) -> int:
     return gather(rules.index.allow, key[2], sides.get(key[0], ()), sides.get(key[1], ()))
 
 
-Profile = dict[tuple[bool, str, str, Optional[Term]], int]
-"""(as a source?, the other side, class, condition) -> mask; the other side is empty for the type itself."""
-
-
 def lacking(old: Rules, base: str, new: Rules, own: str, as_source: bool) -> int:
     """How many accesses the base has in the old policy that the own domain lacks in its place in the new one."""
-    mine, theirs = _profile(new, own, base, as_source), _profile(old, base, own, as_source)
+    mine, theirs = profile(new, own, base, as_source), profile(old, base, own, as_source)
     return sum(
         bin(mask & ~mine.get(key, 0) & ~mine.get((*key[:3], None), 0)).count("1") for key, mask in theirs.items()
     )
-
-
-def _profile(rules: Rules, type_: str, other: str, as_source: bool) -> Profile:
-    """Everything a type may do and others may do to it, whatever is between it and ``other`` left out."""
-    found: Profile = {}
-    sides = rules.facts.sides[type_]
-    for source, target, tclass, mask, term in _rules(rules):
-        if as_source and source in sides:
-            for one in rules.facts.types.get(target, (target,)):
-                if one != other:
-                    key = (True, "" if one == type_ else one, tclass, term)
-                    found[key] = found.get(key, 0) | mask
-        if target in sides:
-            for one in rules.facts.types.get(source, (source,)):
-                if one not in (other, type_):
-                    key = (False, one, tclass, term)
-                    found[key] = found.get(key, 0) | mask
-    return found
-
-
-def _rules(rules: Rules) -> Iterator[tuple[str, str, str, int, Optional[Term]]]:
-    """Every allow rule with the condition it stands under."""
-    for source, target, tclass, mask, place in allow_rules(rules):
-        term = None if place is None else term_of(rules, *place)
-        yield source, target, tclass, mask, term

@@ -24,6 +24,7 @@ from polkit.model import (
 )
 from polkit.policy.index import gather, make_condition
 from polkit.policy.rules import Rules
+from polkit.policy.terms import Term, term_of
 
 _GENERATED = "_typeattr_"
 _TRANSITIONS = ("type_transition", "type_change", "type_member")
@@ -51,22 +52,37 @@ def missing_rules(rules: Rules, transitions: Iterable[Any], base: str, own: str,
     return copier.result()
 
 
-def count_accesses(rules: Rules, base: str, as_source: bool) -> int:
-    """How many accesses a domain takes over: (target, class, permission) as a source, (source, class, permission) as
-    a target, of enabled rules; what it may do to itself counts once."""
-    given: dict[tuple[bool, str, str], int] = {}
-    sides = rules.facts.sides[base]
-    for source, target, tclass, mask in _enabled(rules):
-        if as_source and source in sides:
-            for type_ in _types(rules, target):
-                key = (True, type_, tclass)
-                given[key] = given.get(key, 0) | mask
+def count_accesses(rules: Rules, type_: str, other: str, as_source: bool) -> int:
+    """How many accesses there are to take over from a domain, in any state of the booleans: (target, class, permission)
+    as a source, (source, class, permission) as a target; what it may do to itself counts once, what is between it and
+    ``other`` not at all."""
+    joined: dict[tuple[bool, str, str], int] = {}
+    for key, mask in profile(rules, type_, other, as_source).items():
+        joined[key[:3]] = joined.get(key[:3], 0) | mask
+    return sum(bin(mask).count("1") for mask in joined.values())
+
+
+Profile = dict[tuple[bool, str, str, Optional[Term]], int]
+"""(as a source?, the other side, class, condition) -> mask; the other side is empty for the type itself."""
+
+
+def profile(rules: Rules, type_: str, other: str, as_source: bool) -> Profile:
+    """What a type may do (``as_source``) and others may do to it; whatever is between it and ``other`` is left out."""
+    found: Profile = {}
+    sides = rules.facts.sides[type_]
+    for _, source, target, tclass, mask, place in _av_rules(rules, ("allow",)):
+        if source not in sides and target not in sides:
+            continue
+        term = None if place is None else term_of(rules, *place)
+        keys = [(True, "" if one == type_ else one) for one in _types(rules, target)] if source in sides else []
+        keys = keys if as_source else []
         if target in sides:
-            for type_ in _types(rules, source):
-                if type_ != base or not as_source:
-                    key = (False, type_, tclass)
-                    given[key] = given.get(key, 0) | mask
-    return sum(bin(mask).count("1") for mask in given.values())
+            keys += [(False, one) for one in _types(rules, source) if one != type_]
+        for direction, one in keys:
+            if one != other:
+                key = (direction, one, tclass, term)
+                found[key] = found.get(key, 0) | mask
+    return found
 
 
 @dataclass
@@ -195,7 +211,7 @@ class _Copier:
             conditionals=conditionals,
             attributes=tuple(sorted(names & self.rules.facts.types.keys())),
             classes=tuple(sorted(classes.items())),
-            accesses=count_accesses(self.rules, self.base, self.as_source),
+            accesses=count_accesses(self.rules, self.base, self.own, self.as_source),
         )
 
 
@@ -285,30 +301,19 @@ _AvRule = tuple[str, str, str, str, int, Optional[tuple[int, bool]]]
 """Kind, source, target, class, mask; number and value of the condition, if any."""
 
 
-def _av_rules(rules: Rules) -> Iterator[_AvRule]:
-    """Every allow and dontaudit rule, in force or not."""
+def _av_rules(rules: Rules, kinds: tuple[str, ...] = ("allow", "dontaudit")) -> Iterator[_AvRule]:
+    """Every rule of these kinds, in force or not."""
     index = rules.index
-    for kind, table in (("allow", index.allow), ("dontaudit", index.dontaudit)):
+    tables = {"allow": (index.allow, index.allow_if), "dontaudit": (index.dontaudit, index.dontaudit_if)}
+    for kind, (table, conditional) in ((kind, tables[kind]) for kind in kinds):
         for tclass, by_source in table.items():
             for source, by_target in by_source.items():
                 for target, mask in by_target.items():
                     yield kind, source, target, tclass, mask, None
-    for kind, conditional in (("allow", index.allow_if), ("dontaudit", index.dontaudit_if)):
         for tclass, by_source_if in conditional.items():
             for by_target_if in by_source_if.values():
                 for rule in (one for found in by_target_if.values() for one in found):
                     yield kind, rule.source, rule.target, tclass, rule.mask, (rule.condition, rule.block)
-
-
-def allow_rules(rules: Rules) -> Iterator[tuple[str, str, str, int, Optional[tuple[int, bool]]]]:
-    """Every allow rule: source, target, class, mask, and the number and value of its condition, if any."""
-    return (rule[1:] for rule in _av_rules(rules) if rule[0] == "allow")
-
-
-def _enabled(rules: Rules) -> Iterator[tuple[str, str, str, int]]:
-    for source, target, tclass, mask, place in allow_rules(rules):
-        if place is None or rules.truths[place[0]] == place[1]:
-            yield source, target, tclass, mask
 
 
 def _types(rules: Rules, name: str) -> frozenset[str]:

@@ -221,7 +221,7 @@ def _inherited(case: _Case) -> Optional[InheritedFigures]:
     domain, comparison = case.domain, case.comparison
     if domain is None or comparison.heirlooms is None:
         return None
-    accesses = sum(len(one.perms) for one in comparison.inherited)
+    accesses = comparison.to_inherit - comparison.not_inherited
     return InheritedFigures(domain.name, domain.base, accesses, comparison.not_inherited)
 
 
