@@ -11,7 +11,7 @@ from rich.text import Text
 
 from polkit.cli.safe import safe
 from polkit.minimize import Outcome, how_to_run, join_rules, without_remedy
-from polkit.model import REMEDIES, AvRule, Decision, Evidence, OwnDomain, Plan, Remedy, Rule, XpermRule
+from polkit.model import REMEDIES, AvRule, Decision, OwnDomain, Plan, Remedy, Rule, XpermRule
 
 _TITLES = {
     "boolean": "Booleans to turn on",
@@ -45,6 +45,7 @@ def print_outcome(verb: str, outcome: Outcome, verbose: bool, quiet: bool) -> No
         decisions = [decision for decision in plan.decisions if decision.remedy.kind == kind]
         if decisions:
             _section(console, kind, decisions, verbose)
+    _predicted(console, plan, verbose)
     _unparsed(console, plan)
     if verb == "generate":
         _written(console, outcome)
@@ -104,6 +105,24 @@ def _section(console: Console, kind: str, decisions: list[Decision], verbose: bo
             _wrapped(console, " " * _INDENT, line, "", "dim")
 
 
+def _predicted(console: Console, plan: Plan, verbose: bool) -> None:
+    """What no record shows, apart from everything else. A label or level is said where it was observed to be wrong."""
+    if not plan.predicted:
+        return
+    console.print()
+    console.print(Text("Predicted, not observed", "bold"), Text("(implied by the calls that were refused)", "dim"))
+    for decision in plan.predicted:
+        console.print()
+        _head(console, decision, brief=False)
+        for remedy in _to_do(decision):
+            for rule in remedy.rules:
+                _wrapped(console, " " * _INDENT, rule_line(rule), "", "green")
+            if not remedy.rules:
+                _remedy(console, (remedy,))
+        for line in _reasons([decision]) if verbose else ():
+            _wrapped(console, " " * _INDENT, line, "", "dim")
+
+
 def _to_do(decision: Decision) -> tuple[Remedy, ...]:
     """The remedy that decides, and those beside it that are anything to do."""
     return (decision.remedy, *(remedy for remedy in decision.also_remedies if remedy.kind != "none"))
@@ -125,7 +144,7 @@ def _head(console: Console, decision: Decision, brief: bool) -> None:
     flags = [decision.cause, *(f"also {cause}" for cause in decision.also)]
     if decision.risk != "none":
         flags.append(f"risk {decision.risk}: {decision.risk_id}")
-    _wrapped(console, " " * _INDENT, f"{'; '.join(flags)} | {_evidence(decision.evidence)}", "", "dim")
+    _wrapped(console, " " * _INDENT, f"{'; '.join(flags)} | {_evidence(decision)}", "", "dim")
 
 
 def _remedy(console: Console, remedies: Sequence[Remedy]) -> None:
@@ -163,8 +182,11 @@ def _ranges(numbers: Iterable[str]) -> Iterator[str]:
         yield f"0x{first:04x}" if first == last else f"0x{first:04x}-0x{last:04x}"
 
 
-def _evidence(evidence: Evidence) -> str:
+def _evidence(decision: Decision) -> str:
+    evidence = decision.evidence
     parts = [_count(evidence.records, "denial")]
+    if decision.follows:
+        parts = [f"predicted from {', '.join(decision.follows)}", ", ".join(evidence.calls or evidence.syscalls)]
     if evidence.permissive:
         parts.append("permissive" if evidence.permissive == evidence.records else f"{evidence.permissive} permissive")
     for values in (evidence.comms, evidence.paths or evidence.names, tuple(str(port) for port in evidence.ports)):
@@ -194,7 +216,7 @@ def _written(console: Console, outcome: Outcome) -> None:
             console,
             " " * _INDENT,
             f"{module.name} {module.version}: {_count(module.rules, 'rule')}, over-permission "
-            f"{module.over_permission}, dontaudited {module.dontaudited}, inherited {module.inherited}, structural "
+            f"{module.over_permission}{_of_these(module.predicted)}, dontaudited {module.dontaudited}, inherited {module.inherited}, structural "
             f"{module.structural}, for {_count(module.blast_radius, 'domain')}",
         )
         for domain in module.widened:
@@ -229,6 +251,10 @@ def _how_to_run(console: Console, plan: Plan) -> None:
         for line in lines:
             word = engine if line is lines[0] else ""
             console.print(Text(f"{'':<{_INDENT}}{word:<12}") + Text(safe(line), "yellow"), soft_wrap=True)
+
+
+def _of_these(predicted: int) -> str:
+    return f" (predicted {predicted})" if predicted else ""
 
 
 def _package(outcome: Outcome) -> Optional[str]:

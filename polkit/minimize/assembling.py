@@ -23,7 +23,7 @@ from polkit.model import (
     XpermRule,
     iso_time,
 )
-from polkit.policy import Inheritance, TargetPolicy
+from polkit.policy import OPERATIONS, Inheritance, TargetPolicy
 
 _SHOWN = 4
 
@@ -51,7 +51,7 @@ def assemble(plan: Plan, name: str, version: str, inheritance: Optional[Inherita
     )
     if not access:
         return None
-    comments = {one: _comments(one, decisions) for one in (*types, *rules, *contexts)}
+    comments = {one: _comments(one, decisions, rules) for one in (*types, *rules, *contexts)}
     mls = plan.policy.mls if plan.policy is not None else True
     inherited = None
     if inheritance is not None and plan.domain is not None:
@@ -168,12 +168,35 @@ def _narrowed(decisions: Iterable[Decision]) -> Iterable[Rule]:
             yield rule
 
 
-def _comments(one: object, decisions: Iterable[Decision]) -> tuple[str, ...]:
-    """Which decisions a rule, type or label is for, each with its evidence in one line."""
-    lines = [_evidence_line(decision) for decision in decisions if _concerns(one, decision)]
+def _comments(one: object, decisions: Iterable[Decision], rules: Iterable[Rule]) -> tuple[str, ...]:
+    """Which decisions a rule, type or label is for, each with its evidence in one line; and of a rule on ioctl or nlmsg
+    what a reader must know of its commands. Where an allowxperm follows its allow rule, that part stands above it."""
+    concerned = [decision for decision in decisions if _concerns(one, decision)]
+    lines = [_evidence_line(decision) for decision in concerned]
     if len(lines) > _SHOWN:
         lines = [*lines[:_SHOWN], f"and {len(lines) - _SHOWN} more decisions"]
-    return tuple(lines)
+    beside = [rule for rule in rules if rule != one and _same_place(one, rule)]
+    if isinstance(one, XpermRule):
+        lines = [] if any(isinstance(rule, AvRule) for rule in beside) else lines
+    elif not _on_commands(one) or any(isinstance(rule, XpermRule) for rule in beside):
+        return tuple(lines)
+    return (*lines, *dict.fromkeys(note for decision in concerned for note in _xperm_notes(one, decision)))
+
+
+def _xperm_notes(one: object, decision: Decision) -> Iterable[str]:
+    for remedy in _remedies(decision):
+        if remedy.xperm_note and any(_same_place(one, rule) for rule in remedy.rules):
+            yield remedy.xperm_note
+
+
+def _on_commands(one: object) -> bool:
+    return isinstance(one, AvRule) and not set(OPERATIONS).isdisjoint(one.perms)
+
+
+def _same_place(one: object, rule: Rule) -> bool:
+    if isinstance(one, (AvRule, XpermRule)) and isinstance(rule, (AvRule, XpermRule)):
+        return (one.source, one.target, one.tclass) == (rule.source, rule.target, rule.tclass)
+    return False
 
 
 def _concerns(one: object, decision: Decision) -> bool:

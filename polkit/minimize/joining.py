@@ -65,12 +65,14 @@ def join_remedies(remedies: Iterable[Remedy]) -> Remedy:
     parts = tuple(remedies)
     commands = _unique(command for part in parts for command in part.commands)
     any_command = any(part.any_command for part in parts)
+    noted = (part for part in parts if part.any_command) if any_command else parts
     rules = (rule for part in parts for rule in part.rules if not (any_command and isinstance(rule, XpermRule)))
     return replace(
         parts[0],
         commands=commands,
         rules=join_rules(rules),
         any_command=any_command,
+        xperm_note=" ".join(_unique(part.xperm_note for part in noted if part.xperm_note)),
         types=tuple(sorted({type_ for part in parts for type_ in part.types})),
         contexts=tuple(sorted({context for part in parts for context in part.contexts})),
         nearest=_unique(name for part in parts for name in part.nearest),

@@ -7,6 +7,7 @@ from typing import Optional
 
 from polkit.errors import AccountingError
 from polkit.minimize.choosing import choose_booleans
+from polkit.minimize.commands import settle_commands
 from polkit.minimize.grouping import Decided, Diagnosed, gate, group
 from polkit.minimize.ladder import diagnose
 from polkit.minimize.own_domain import like, move_to_own_domain, own_domain, recorded_on_base
@@ -78,7 +79,8 @@ def decide_all(
         for counted in denials.counted
         for question in _questions(counted, policy, settings, own)
     ]
-    drafts = group(move_to_own_domain(choose_booleans(diagnosed), domain, policy, settings))
+    placed = move_to_own_domain(choose_booleans(diagnosed), domain, policy, settings)
+    drafts = group(settle_commands(placed, domain, policy))
     decided = tuple(Decided(gate(draft, settings.accepted), draft.parts) for draft in drafts)
     spread = sum(one.decision.evidence.accesses for one in decided)
     if spread != denials.summary.accesses:

@@ -87,7 +87,10 @@ class Remedy:
     """For ``boolean``: cheapest first; the first is the remedy."""
     rules: tuple[Rule, ...] = ()
     any_command: bool = False
-    """The evidence does not tell the ioctl or nlmsg command, so no allowxperm may narrow the rules."""
+    """No allowxperm may narrow the rules: the evidence does not tell the ioctl or nlmsg command, or a list of them would
+    take commands away."""
+    xperm_note: str = ""
+    """Why the rules list commands or give them all, where a reader should know; for a person."""
     types: tuple[TypeDeclaration, ...] = ()
     contexts: tuple[FileContext, ...] = ()
     nearest: tuple[str, ...] = ()

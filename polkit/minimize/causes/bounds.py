@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Optional
 
 from polkit.minimize.question import Finding, Question
+from polkit.minimize.rules_for import rules_for, tells_no_command
 from polkit.model import AvRule, Remedy, Rule, TypeBounds
 
 
@@ -16,14 +18,16 @@ def examine(question: Question) -> Optional[Finding]:
     if question.verdict is None or question.verdict.bounds is None:
         return None
     parent = question.verdict.bounds
-    rule = AvRule("allow", parent, question.target, question.key.tclass, (question.access.perm,))
+    above = replace(question.access, source=question.access.source._replace(type=parent))
+    rules = rules_for(above, question.target)
     text = f"Give the bounding type {parent} the permission too, or take {question.source} out of its bounds."
     why = (
         f"{question.source} has the rule, but it is bounded by {parent}, which lacks it: a bounded type never gets "
         "more than its bounding type (typebounds)."
     )
     asked = (f"typebounds {parent} {question.source}? {parent} lacks {question.access.perm}",)
-    return Finding("bounds", Remedy("allow", text, rules=(rule,)), why, "bounds", asked=asked)
+    remedy = Remedy("allow", text, rules=rules, any_command=tells_no_command(above))
+    return Finding("bounds", remedy, why, "bounds", asked=asked)
 
 
 def _bounded_transition(question: Question) -> Finding:

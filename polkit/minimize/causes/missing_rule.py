@@ -22,8 +22,5 @@ def examine(question: Question) -> Optional[Finding]:
         why = f"No rule of the target policy gives {source} {question.access.perm} on {target}:{tclass}."
         asked = (f"allow {source} {target}:{tclass} {question.access.perm}? no",)
     any_command = tells_no_command(question.access)
-    text = "Allow exactly what was observed."
-    if any_command:
-        text = f"Allow it; the record does not tell which {question.access.perm} command, so all are allowed."
-    remedy = Remedy("allow", text, rules=rules, any_command=any_command)
+    remedy = Remedy("allow", f"Allow exactly what was {question.known_as}.", rules=rules, any_command=any_command)
     return Finding("missing-rule", remedy, why, asked=asked)

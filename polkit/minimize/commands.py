@@ -1,0 +1,141 @@
+"""Whether rules list the observed ioctl or nlmsg commands, or give them all: settled for every remedy, with the reason.
+
+One allowxperm closes the list for its source, target and class: a command that another rule gave is refused from then
+on. So commands are listed where nothing is taken away by it, and everywhere else the rule is left whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple, Optional
+
+from polkit.minimize.grouping import Diagnosed
+from polkit.minimize.ladder import Diagnosis
+from polkit.minimize.question import Finding
+from polkit.model import SELF, AvRule, OwnDomain, Remedy, XpermRule
+from polkit.policy import OPERATIONS, TargetPolicy, Unlimited
+
+
+class _Place(NamedTuple):
+    """Where one operation (``ioctl``, ``nlmsg``) is granted."""
+
+    source: str
+    target: str
+    tclass: str
+    operation: str
+
+
+def settle_commands(
+    diagnosed: Iterable[Diagnosed], domain: Optional[OwnDomain], policy: TargetPolicy
+) -> tuple[Diagnosed, ...]:
+    """Every finding with its rules on commands kept or left out, its ``xperm_note``, and what was asked for it.
+
+    ``domain``: the module's own one that rules may be for; it has the rules of its base. An existing domain keeps what
+    it gets in any state of the booleans on a type that exists. A domain or type of the module's own has nothing to lose
+    by a boolean that is off: there the commands are listed, and the note says that the boolean does not add to them.
+    """
+    listed = tuple(diagnosed)
+    findings = [finding for one in listed for finding in (one.diagnosis.main, *one.diagnosis.also)]
+    settling = _Settling(
+        policy,
+        domain,
+        {declared.name: declared.attributes for finding in findings for declared in finding.remedy.types},
+        frozenset(place for finding in findings if finding.remedy.any_command for place in _whole(finding.remedy)),
+    )
+    return tuple(_settled(one, settling) for one in listed)
+
+
+class _Answer(NamedTuple):
+    """Whether the observed commands may be listed, what a reader should know of it, and what the policy said."""
+
+    keep: bool
+    note: str = ""
+    asked: str = ""
+
+
+class _Settling(NamedTuple):
+    policy: TargetPolicy
+    domain: Optional[OwnDomain]
+    new_types: Mapping[str, tuple[str, ...]]
+    unknown: frozenset[_Place]
+    """Where some record does not tell which command it was."""
+
+    def answer(self, place: _Place) -> _Answer:
+        """How to write an operation at one place."""
+        every = f"every {place.operation} command"
+        if place in self.unknown:
+            return _Answer(False, f"A record does not tell which {place.operation} command it was: all are allowed.")
+        if self.policy.info is None:
+            note = f"Where rules give {place.source} {every} there already, this list takes the others away: no policy "
+            return _Answer(True, note + "was asked.")
+        given = [(who, found) for who, found in self._unlimited(place) if found is not None]
+        asked = f"{every} for {place.source} on {place.target}:{place.tclass}? "
+        if not given:
+            return _Answer(True, "", asked + "no, so a list of commands takes none away")
+        who, found = next((pair for pair in given if pair[1].now), given[0])
+        where = f" where {found.condition} holds" if found.condition else ""
+        asked += f"{who} has{where or ' whatever the booleans are'}"
+        if found.now or not self._nothing_to_lose(place):
+            note = f"{who} has {every} there{where}: a list would take the others away, so all are allowed."
+            return _Answer(False, note, asked)
+        return _Answer(True, f"{who} has {every} there{where}; {place.source} keeps to those listed.", asked)
+
+    def _unlimited(self, place: _Place) -> Iterator[tuple[str, Optional[Unlimited]]]:
+        """What the source, and the base it inherits from, have there of the policy's own rules."""
+        sources = [place.source]
+        if self.domain is not None and self.domain.base is not None and place.source == self.domain.name:
+            sources = [self.domain.base]
+        for source in sources:
+            target = source if place.target == SELF else place.target
+            yield source, self.policy.unlimited(source, target, place.tclass, place.operation, self.new_types)
+
+    def _nothing_to_lose(self, place: _Place) -> bool:
+        """The source or the target is the module's own: nobody runs in it, or uses it, yet."""
+        own_domain = self.domain is not None and place.source == self.domain.name
+        return own_domain or (place.target != SELF and self.policy.type_name(place.target) is None)
+
+
+def _settled(one: Diagnosed, settling: _Settling) -> Diagnosed:
+    main, *also = (_finding(finding, settling) for finding in (one.diagnosis.main, *one.diagnosis.also))
+    return replace(one, diagnosis=Diagnosis(main, tuple(also)))
+
+
+def _finding(finding: Finding, settling: _Settling) -> Finding:
+    places = tuple(dict.fromkeys((*_listed(finding.remedy), *_whole(finding.remedy))))
+    if not places:
+        return finding
+    answers = [settling.answer(place) for place in places]
+    remedy = finding.remedy
+    notes = [answer.note for answer in answers if answer.note]
+    if not all(answer.keep for answer in answers):
+        rules = tuple(rule for rule in remedy.rules if not isinstance(rule, XpermRule))
+        notes = [answer.note for answer in answers if not answer.keep]
+        remedy = replace(remedy, rules=rules, any_command=True) if rules else _no_rule(notes)
+    elif any(place.operation == "nlmsg" for place in places):
+        notes.append("Rules on nlmsg commands install with libsepol 3.8 or newer.")
+    asked = tuple(answer.asked for answer in answers if answer.asked)
+    note = " ".join(dict.fromkeys(notes))
+    return replace(finding, remedy=replace(remedy, xperm_note=note), asked=(*finding.asked, *asked))
+
+
+def _no_rule(notes: Iterable[str]) -> Remedy:
+    """A list that is closed in this state of the booleans and open in another: to add to it would close it in both."""
+    return Remedy("refuse", f"No rule can add the command alone. {' '.join(notes)}")
+
+
+def _listed(remedy: Remedy) -> Iterator[_Place]:
+    """Where a remedy lists commands."""
+    for rule in remedy.rules:
+        if isinstance(rule, XpermRule) and rule.kind == "allowxperm":
+            yield _Place(rule.source, rule.target, rule.tclass, rule.operation)
+
+
+def _whole(remedy: Remedy) -> Iterator[_Place]:
+    """Where a remedy gives an operation whole, because the record does not tell the command."""
+    if remedy.any_command:
+        for rule in remedy.rules:
+            if isinstance(rule, AvRule) and rule.kind == "allow":
+                for operation in OPERATIONS:
+                    if operation in rule.perms:
+                        yield _Place(rule.source, rule.target, rule.tclass, operation)
