@@ -17,13 +17,30 @@ Masks = dict[tuple[str, str, str], int]
 def newly_given(rules: Rules, settings: Mapping[str, bool]) -> Masks:
     """What the TE rules newly allow when ``settings`` are made."""
     changed = rules.with_state(settings)
-    turned = {number for number, (old, new) in enumerate(zip(rules.truths, changed.truths)) if old != new}
     given: Masks = {}
-    for rule in _conditional_rules(rules):
-        if rule.condition in turned and changed.truths[rule.condition] == rule.block:
-            _expand(rules, rule, given)
-    new = {key: mask & ~rules.allowed(*key) for key, mask in given.items()}
-    return {key: mask for key, mask in new.items() if mask}
+    for number, (old, new) in enumerate(zip(rules.truths, changed.truths)):
+        if old != new:
+            for rule in rules.index.allows_of_condition.get(number, ()):
+                if rule.block == new:
+                    _expand(rules, rule, given)
+    return _without_allowed(rules, given)
+
+
+def _without_allowed(rules: Rules, given: Masks) -> Masks:
+    """What enabled rules don't give yet. What they give a source is gathered once for all of its targets."""
+    rows: dict[tuple[str, str], dict[str, int]] = {}
+    new: Masks = {}
+    for key, mask in given.items():
+        source, target, tclass = key
+        row = rows.get((source, tclass))
+        if row is None:
+            row = rows[source, tclass] = rules.given_to(source, tclass)
+        have = 0
+        for side in rules.facts.sides[target]:
+            have |= row.get(side, 0)
+        if mask & ~have:
+            new[key] = mask & ~have
+    return new
 
 
 def structural(rules: Rules, attributes: Iterable[str]) -> Grants:
@@ -35,19 +52,13 @@ def structural(rules: Rules, attributes: Iterable[str]) -> Grants:
             for attribute in joined.intersection(by_target):
                 for domain in _expanded(rules, source):
                     _add(given, (domain, "", tclass), by_target[attribute])
-    for rule in _conditional_rules(rules):
-        if rule.target in joined and rules.truths[rule.condition] == rule.block:
-            for domain in _expanded(rules, rule.source):
-                _add(given, (domain, "", rule.tclass), rule.mask)
+    for number, holds in enumerate(rules.truths):
+        for rule in rules.index.allows_of_condition.get(number, ()):
+            if rule.target in joined and rule.block == holds:
+                for domain in _expanded(rules, rule.source):
+                    _add(given, (domain, "", rule.tclass), rule.mask)
     found = counted(given, ())
     return Grants(found.accesses, found.domains, found.types)
-
-
-def _conditional_rules(rules: Rules) -> Iterable[ConditionalRule]:
-    for by_source in rules.index.allow_if.values():
-        for by_target in by_source.values():
-            for found in by_target.values():
-                yield from found
 
 
 def _expand(rules: Rules, rule: ConditionalRule, given: Masks) -> None:

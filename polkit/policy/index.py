@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple, Optional, TypeVar
 
 from polkit.policy.protocols import SetoolsModule, SetoolsPolicy, SetoolsRule
@@ -97,6 +98,17 @@ class RuleIndex:
     def perms(self, tclass: str, mask: int) -> frozenset[str]:
         """The permissions of a mask."""
         return frozenset(perm for perm, bit in self.bits.get(tclass, {}).items() if mask & bit)
+
+    @cached_property
+    def allows_of_condition(self) -> Mapping[int, list[ConditionalRule]]:
+        """The conditional allow rules by their condition's number."""
+        found: dict[int, list[ConditionalRule]] = {}
+        for by_source in self.allow_if.values():
+            for by_target in by_source.values():
+                for rules in by_target.values():
+                    for rule in rules:
+                        found.setdefault(rule.condition, []).append(rule)
+        return found
 
     def truths(self, state: Mapping[str, bool]) -> tuple[bool, ...]:
         """The value of every condition for a state of the booleans."""

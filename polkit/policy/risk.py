@@ -41,12 +41,15 @@ class _Match:
     relation: Optional[str]
     known: Optional[bool]
 
-    def fits(self, source: str, target: str, tclass: str, perm: str, policy: TargetPolicy) -> bool:
-        """Everything named holds; the cheap questions come first."""
+    def asks_for(self, tclass: str, perm: str) -> bool:
+        """The class and permission are among those named."""
+        named = self.permissions is None or perm in self.permissions
+        return named and (self.classes is None or tclass in self.classes)
+
+    def fits(self, source: str, target: str, policy: TargetPolicy) -> bool:
+        """What is named of the types holds; the cheap questions come first."""
         return (
-            (self.classes is None or tclass in self.classes)
-            and (self.permissions is None or perm in self.permissions)
-            and (self.sources is None or source in self.sources)
+            (self.sources is None or source in self.sources)
             and (self.targets is None or target in self.targets)
             and (self.relation is None or (source == target) == (self.relation == "self"))
             and (self.known is None or (policy.type_name(target) is not None) == self.known)
@@ -62,10 +65,16 @@ def assess(source: str, target: str, tclass: str, perm: str, policy: TargetPolic
     """
     one = policy.type_name(source) or source
     two = one if target == "self" else policy.type_name(target) or target
-    for risk, matches in _catalogue():
-        if any(match.fits(one, two, tclass, perm, policy) for match in matches):
+    for risk, match in _candidates(tclass, perm):
+        if match.fits(one, two, policy):
             return risk
     return None
+
+
+@lru_cache(maxsize=4096)
+def may_be_refused(tclass: str, perm: str) -> bool:
+    """Whether a catalogue entry refuses this permission for any types at all."""
+    return any(risk.refuse for risk, _ in _candidates(tclass, perm))
 
 
 def risk_ids() -> tuple[str, ...]:
@@ -100,6 +109,12 @@ def _catalogue() -> tuple[tuple[Risk, tuple[_Match, ...]], ...]:
         matches = tuple(_match(table, document["groups"]) for table in entry["match"])
         entries.append((Risk(**{"refuse": False, **fields}), matches))
     return tuple(sorted(entries, key=lambda item: (-_SEVERITIES.index(item[0].severity), not item[0].refuse)))
+
+
+@lru_cache(maxsize=4096)
+def _candidates(tclass: str, perm: str) -> tuple[tuple[Risk, _Match], ...]:
+    """The matches for a permission, gravest first: few of all. A boolean's price asks for many thousand types."""
+    return tuple((risk, match) for risk, found in _catalogue() for match in found if match.asks_for(tclass, perm))
 
 
 def _match(table: Mapping[str, Any], groups: Mapping[str, list[str]]) -> _Match:

@@ -50,6 +50,19 @@ class Rules:
         """The mask of permissions that allow rules outside ``if`` blocks give."""
         return gather(self.index.allow, tclass, self._sides(source), self._sides(target))
 
+    def given_to(self, source: str, tclass: str) -> dict[str, int]:
+        """What enabled allow rules give a type: from each target, as written, to the mask of permissions."""
+        given: dict[str, int] = {}
+        rows, rows_if = self.index.allow.get(tclass, {}), self.index.allow_if.get(tclass, {})
+        for side in self._sides(source):
+            for target, mask in rows.get(side, {}).items():
+                given[target] = given.get(target, 0) | mask
+            for target, rules in rows_if.get(side, {}).items():
+                for rule in rules:
+                    if self.truths[rule.condition] == rule.block:
+                        given[target] = given.get(target, 0) | rule.mask
+        return given
+
     def dontaudited(self, source: str, target: str, tclass: str) -> int:
         """The mask of permissions that enabled dontaudit rules silence."""
         return self._mask(self.index.dontaudit, self.index.dontaudit_if, source, target, tclass)

@@ -21,7 +21,7 @@ from polkit.policy.interface import Access, Inheritance, PortLabel, TargetPolicy
 from polkit.policy.labels import FileLabels, read_customizable
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.names import NameIndex
-from polkit.policy.risk import assess, sensitive_types
+from polkit.policy.risk import assess, may_be_refused, sensitive_types
 from polkit.policy.rules import Rules
 from polkit.policy.standin import own_domain
 from polkit.policy.store import module_priorities
@@ -47,6 +47,8 @@ class LoadedPolicy:
     """Built when first asked for: by kind and class."""
     _grants: dict[tuple[tuple[str, bool], ...], Grants]
     """What was worked out for this state of the booleans."""
+    _refusals: dict[tuple[str, str, str, bool], Optional[str]]
+    """The refused risk that was found: by target, class, permission and whether the target is the source."""
     _transitions: Transitions
     _stand_ins: Mapping[str, str] = field(default_factory=dict)
     """From a domain that was added to the one it is like."""
@@ -148,14 +150,16 @@ class LoadedPolicy:
         for (source, target, tclass), mask in given.items():
             key = (target, tclass, source == target)
             asked[key] = (source, asked.get(key, (source, 0))[1] | mask)
-        risks = {
-            risk.id
-            for (target, tclass, _), (source, mask) in asked.items()
-            for perm in self._rules.index.perms(tclass, mask)
-            for risk in [assess(source, target, tclass, perm, self)]
-            if risk is not None and risk.refuse
-        }
-        return tuple(sorted(risks))
+        risks: set[Optional[str]] = set()
+        for (target, tclass, to_self), (source, mask) in asked.items():
+            for perm, bit in self._rules.index.bits[tclass].items():
+                if mask & bit and may_be_refused(tclass, perm):
+                    one = (target, tclass, perm, to_self)
+                    if one not in self._refusals:
+                        risk = assess(source, target, tclass, perm, self)
+                        self._refusals[one] = risk.id if risk is not None and risk.refuse else None
+                    risks.add(self._refusals[one])
+        return tuple(sorted(risk for risk in risks if risk is not None))
 
     def structural(self, attributes: tuple[str, ...]) -> Grants:
         return grants.structural(self._rules, attributes)
@@ -259,6 +263,7 @@ def load(files: PolicyFiles, to_cache: bool = True) -> LoadedPolicy:
         _neverallows=None if files.store is None else Neverallows(files.store, facts, sha256 if certain else None),
         _names={},
         _grants={},
+        _refusals={},
         _transitions=Transitions(files.policy),
     )
 
