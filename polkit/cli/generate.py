@@ -7,11 +7,12 @@ from typing import Any, Optional
 
 import click
 
-from polkit.cli.options import plan_options
+from polkit.cli.options import plan_options, predict_option
 
 
 @click.command("generate")
 @plan_options
+@predict_option
 @click.option("--module-version", metavar="X.Y.Z", help="Version of the module.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Where to write; ./NAME if not given."

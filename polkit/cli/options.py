@@ -70,3 +70,13 @@ def plan_options(command: _F) -> _F:
     for option in reversed((*_INPUT, *_POLICY, *_PATHS, *_DECIDING, *_OUTPUT)):
         command = option(command)
     return command
+
+
+def predict_option(command: _F) -> _F:
+    """The option of the verbs that may go beyond the evidence."""
+    found: _F = click.option(
+        "--predict",
+        is_flag=True,
+        help="Add what the refused system calls would be refused next: marked, and shown by no record.",
+    )(command)
+    return found

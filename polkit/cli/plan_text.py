@@ -216,8 +216,8 @@ def _written(console: Console, outcome: Outcome) -> None:
             console,
             " " * _INDENT,
             f"{module.name} {module.version}: {_count(module.rules, 'rule')}, over-permission "
-            f"{module.over_permission}{_of_these(module.predicted)}, dontaudited {module.dontaudited}, inherited {module.inherited}, structural "
-            f"{module.structural}, for {_count(module.blast_radius, 'domain')}",
+            f"{module.over_permission}{_of_these(module.predicted)}, dontaudited {module.dontaudited}, inherited "
+            f"{module.inherited}, structural {module.structural}, for {_count(module.blast_radius, 'domain')}",
         )
         for domain in module.widened:
             _wrapped(

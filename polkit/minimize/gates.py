@@ -19,7 +19,7 @@ def _risk(plan: Plan, gates: Gates) -> tuple[str, ...]:
     allowed = RISKS.index(gates.max_risk)
     return tuple(
         f"{decision.id}: risk {decision.risk} ({decision.risk_id}) is above max_risk = {gates.max_risk}"
-        for decision in plan.decisions
+        for decision in (*plan.decisions, *plan.predicted)
         if decision.remedy.kind != "refuse" and RISKS.index(decision.risk) > allowed
     )
 

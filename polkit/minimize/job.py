@@ -55,6 +55,7 @@ class Request:
     booleans: Optional[Path] = None
     include_dontaudited: bool = False
     accept: tuple[str, ...] = ()
+    predict: bool = False
     extend: bool = False
     base: Optional[str] = None
     name: Optional[str] = None
@@ -250,6 +251,7 @@ def settings_of(request: Request, config: Config) -> Settings:
         include_dontaudited=request.include_dontaudited or config.minimize.include_dontaudited,
         accepted=_accepted((*config.minimize.accept, *request.accept)),
         extend=request.extend,
+        predict=request.predict,
         base=request.base,
         bases=config.minimize.bases,
         shared=frozenset(config.minimize.shared_domains),
@@ -260,7 +262,7 @@ def _accepted(words: tuple[str, ...]) -> frozenset[str]:
     """What the user takes the risk of: decision ids, risk ids, ``all``. UsageError for a word that is none of them."""
     known = ("all", *risk_ids())
     for word in words:
-        if word not in known and not re.fullmatch(r"D[1-9][0-9]*", word):
+        if word not in known and not re.fullmatch(r"[DP][1-9][0-9]*", word):
             nearest = difflib.get_close_matches(word, known, 1)
             meant = f"; did you mean {nearest[0]}?" if nearest else ""
             raise UsageError(f"--accept {word}: no decision or risk{meant}", f"Risks: {', '.join(sorted(known))}")

@@ -156,8 +156,8 @@ def _beside_boolean(finding: Finding, question: Question, domain: OwnDomain) -> 
     option = finding.remedy.options[0]
     grants = option.grants
     text = (
-        f"Allow exactly what was observed, to {domain.name} alone. {describe(option)} would give it too and newly allow "
-        f"{grants.accesses} {'access' if grants.accesses == 1 else 'accesses'} of {grants.domains} "
+        f"Allow exactly what was {question.known_as}, to {domain.name} alone. {describe(option)} would give it too and "
+        f"newly allow {grants.accesses} {'access' if grants.accesses == 1 else 'accesses'} of {grants.domains} "
         f"{'domain' if grants.domains == 1 else 'domains'} to {grants.types} {'type' if grants.types == 1 else 'types'}"
         " in the whole policy."
     )

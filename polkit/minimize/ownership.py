@@ -29,7 +29,7 @@ def check_names(plan: Plan, policy: TargetPolicy, name: str) -> tuple[str, ...]:
             "included. Generate from the logs of both rounds.",
         )
     own = set() if plan.domain is None else {plan.domain.name}
-    for declared in sorted(own.union(*(_declared(decision) for decision in plan.decisions))):
+    for declared in sorted(own.union(*(_declared(decision) for decision in (*plan.decisions, *plan.predicted)))):
         if policy.type_name(declared) is not None:
             raise UsageError(f"the policy has a type {declared} already", "Choose another name with -n")
     return ()

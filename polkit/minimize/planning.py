@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Optional
 
 from polkit.errors import AccountingError
 from polkit.minimize.choosing import choose_booleans
 from polkit.minimize.commands import settle_commands
-from polkit.minimize.grouping import Decided, Diagnosed, gate, group
+from polkit.minimize.grouping import Decided, Diagnosed, Draft, gate, group
 from polkit.minimize.ladder import diagnose
 from polkit.minimize.own_domain import like, move_to_own_domain, own_domain, recorded_on_base
 from polkit.minimize.own_types import own_types
+from polkit.minimize.predicting import as_predicted, predicted_questions, tells_calls, with_predicted
 from polkit.minimize.question import OwnTypes, Question, Settings
 from polkit.model import SAMPLE, Counted, Decision, Denials, OwnDomain, Party, Plan
 from polkit.policy import Access, TargetPolicy
@@ -26,10 +27,11 @@ def make_plan(denials: Denials, policy: TargetPolicy, settings: Settings) -> Pla
     """
     domain = own_domain(denials.counted, policy, settings)
     decided = decide_all(denials, policy, settings, domain)
-    decisions = tuple(one.decision for one in decided)
-    domain = domain if domain is not None and _has_rules(decisions, domain.name) else None
-    notes = (*_notes(denials, policy), *_domain_notes(decisions, domain, policy))
-    return Plan(policy.info, denials.summary, decisions, notes=notes, domain=domain)
+    decisions = tuple(one.decision for one in decided if not one.decision.follows)
+    predicted = tuple(one.decision for one in decided if one.decision.follows)
+    domain = domain if domain is not None and _has_rules((*decisions, *predicted), domain.name) else None
+    notes = (*_notes(denials, policy), *_domain_notes(decisions, domain, policy), *_prediction_notes(denials, settings))
+    return Plan(policy.info, denials.summary, decisions, predicted=predicted, notes=notes, domain=domain)
 
 
 def _has_rules(decisions: Iterable[Decision], source: str) -> bool:
@@ -53,6 +55,15 @@ def _domain_notes(decisions: Iterable[Decision], domain: Optional[OwnDomain], po
         )
 
 
+def _prediction_notes(denials: Denials, settings: Settings) -> Iterator[str]:
+    """Why nothing could be predicted, where nothing could."""
+    if settings.predict and denials.counted and not tells_calls(denials.counted):
+        yield (
+            "no SYSCALL record stands beside any denial, so nothing could be predicted: auditd's rule `-a task,never`, "
+            "which many distributions set, keeps them out, as do kernel logs and the journal"
+        )
+
+
 def _notes(denials: Denials, policy: TargetPolicy) -> tuple[str, ...]:
     """What a reader of the plan must know about its evidence, and what the policy could not be asked."""
     notes = []
@@ -69,18 +80,15 @@ def _notes(denials: Denials, policy: TargetPolicy) -> tuple[str, ...]:
 def decide_all(
     denials: Denials, policy: TargetPolicy, settings: Settings, domain: Optional[OwnDomain]
 ) -> tuple[Decided, ...]:
-    """The decisions of ``make_plan``, each with the diagnosed permissions behind it. ``domain``: of ``own_domain``."""
+    """The decisions of ``make_plan``, each with the diagnosed permissions behind it; predicted ones last, where the
+    settings ask for them. ``domain``: of ``own_domain``."""
     denials = recorded_on_base(denials, domain, policy)
     if domain is not None and domain.base is None and policy.type_name(domain.name) is None:
         policy = policy.with_domain(domain.name, like(domain, policy, settings))
-    own = own_types(denials.counted, policy, settings)
-    diagnosed = [
-        Diagnosed(question, diagnose(question))
-        for counted in denials.counted
-        for question in _questions(counted, policy, settings, own)
-    ]
-    placed = move_to_own_domain(choose_booleans(diagnosed), domain, policy, settings)
-    drafts = group(settle_commands(placed, domain, policy))
+    labelled_for = with_predicted(denials.counted) if settings.predict else denials.counted
+    own = own_types(labelled_for, policy, settings)
+    questions = [question for counted in denials.counted for question in _questions(counted, policy, settings, own)]
+    drafts = _drafts([Diagnosed(question, diagnose(question)) for question in questions], domain, policy, settings)
     decided = tuple(Decided(gate(draft, settings.accepted), draft.parts) for draft in drafts)
     spread = sum(one.decision.evidence.accesses for one in decided)
     if spread != denials.summary.accesses:
@@ -88,7 +96,31 @@ def decide_all(
             f"{denials.summary.accesses} accesses were read and {spread} decided",
             "This is a defect of polkit; please report it with the log",
         )
-    return decided
+    return (*decided, *_predicted(decided, own, domain, policy, settings)) if settings.predict else decided
+
+
+def _drafts(
+    diagnosed: Sequence[Diagnosed], domain: Optional[OwnDomain], policy: TargetPolicy, settings: Settings
+) -> tuple[Draft, ...]:
+    """What was diagnosed as decisions: booleans chosen, rules on the domain they are for, commands settled."""
+    placed = move_to_own_domain(choose_booleans(diagnosed), domain, policy, settings)
+    return group(settle_commands(placed, domain, policy))
+
+
+def _predicted(
+    decided: tuple[Decided, ...],
+    own: OwnTypes,
+    domain: Optional[OwnDomain],
+    policy: TargetPolicy,
+    settings: Settings,
+) -> Iterator[Decided]:
+    """What follows from the decisions and will still be refused, decided like everything else."""
+    questions = predicted_questions(decided, policy, own, domain)
+    diagnosed = [Diagnosed(question, diagnose(question)) for question in questions]
+    refused = [one for one in diagnosed if one.diagnosis.main.cause != "already-allowed"]
+    for number, draft in enumerate(_drafts(refused, domain, policy, settings), 1):
+        predicted = as_predicted(draft, number)
+        yield Decided(gate(predicted, settings.accepted), predicted.parts)
 
 
 def _questions(counted: Counted, policy: TargetPolicy, settings: Settings, own: OwnTypes) -> list[Question]:

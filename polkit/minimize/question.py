@@ -19,7 +19,8 @@ class Settings:
 
     ``extend``: rules go onto the domains in the log, shared ones too. ``base``: the domain that the module's own one
     inherits from, ``none`` for one that starts from nothing; None where nothing was asked. ``bases`` are the domains
-    that may be inherited, ``shared`` those that the configuration calls shared.
+    that may be inherited, ``shared`` those that the configuration calls shared. ``predict``: what the evidence implies
+    but does not show is asked for too.
     """
 
     module: str = "polkit_local"
@@ -30,6 +31,7 @@ class Settings:
     base: Optional[str] = None
     bases: tuple[str, ...] = ()
     shared: frozenset[str] = frozenset()
+    predict: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,16 @@ class OwnTypes:
 
 
 @dataclass(frozen=True)
+class Foreseen:
+    """What a predicted access rests on: the ids of decisions, and the calls that were refused. ``certain``: the kernel
+    asks for it within the same call; else a program that makes the call asks for it next."""
+
+    follows: tuple[str, ...]
+    calls: tuple[str, ...]
+    certain: bool
+
+
+@dataclass(frozen=True)
 class Question:
     """One permission asked of the target policy. Type names in ``access`` are canonical where the policy knows them."""
 
@@ -67,6 +79,8 @@ class Question:
     own: OwnTypes
     verdict: Optional[Verdict]
     """None when a name is unknown to the policy, or the record is a SELINUX_ERR."""
+    foreseen: Optional[Foreseen] = None
+    """Set where no record shows the access: it was predicted."""
 
     @property
     def source(self) -> str:
@@ -77,6 +91,11 @@ class Question:
     def target(self) -> str:
         """The target type."""
         return self.access.target.type
+
+    @property
+    def known_as(self) -> str:
+        """``observed`` or ``predicted``."""
+        return "observed" if self.foreseen is None else "predicted"
 
     @property
     def from_container(self) -> bool:

@@ -131,6 +131,8 @@ class Decision:
     evidence: Evidence
     asked: tuple[str, ...] = ()
     """What was asked of the policy, one line each."""
+    follows: tuple[str, ...] = ()
+    """Of a predicted decision, the ids of those it follows from; no record shows it, so its evidence counts none."""
     alternatives: tuple[Remedy, ...] = ()
     """Other remedies that would do instead of ``remedy``, best first; a person may choose one of them."""
     chosen_by: str = "tool"
@@ -168,6 +170,8 @@ class ModuleInfo:
     widened: tuple[str, ...]
     """Shared domains that get rules."""
     files: tuple[str, ...]
+    predicted: int = 0
+    """What of ``over_permission`` was predicted."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,7 @@ class Plan:
     decisions: tuple[Decision, ...]
     module: Optional[ModuleInfo] = None
     predicted: tuple[Decision, ...] = ()
+    """What the decisions imply but no record shows, where it was asked for: P1, P2, ..."""
     notes: tuple[str, ...] = ()
     domain: Optional[OwnDomain] = None
     """Set where rules of the plan go to a domain of the module's own."""
