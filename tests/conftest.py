@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from polkit.module import find_headers
 from polkit.policy import TargetPolicy, load_policy
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -56,3 +57,9 @@ def policy_root() -> Path:
 def policy(policy_root: Path) -> TargetPolicy:
     """The container host policy, loaded once."""
     return load_policy(str(policy_root))
+
+
+@pytest.fixture(scope="session")
+def headers_dir(policy_root: Path) -> Path:
+    """The interfaces of the container host policy, as its distribution installs them."""
+    return find_headers(roots=(policy_root, Path("/")))

@@ -178,3 +178,5 @@ class ModuleSource:
     """Whether the target policy has levels (decides the form of the contexts in ``.fc``)."""
     inherited: Optional[Inherited] = None
     """Apart from ``access``: expanded anew for each target policy, never the module's own words."""
+    same_as: Mapping[AvRule, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    """From a rule to the calls of interfaces that would give it (``name(argument)``) with a note each: comments too."""

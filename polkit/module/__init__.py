@@ -1,4 +1,5 @@
-"""Policy text as data: writes an AccessSet as ``.te``, ``.fc`` and CIL, compiles it, and links it into a module store.
+"""Policy text as data: writes an AccessSet as ``.te``, ``.fc`` and CIL, compiles it, links it into a module store, and
+reads the interfaces of the reference policy.
 
 Knows no target policy: what a foreign name is (a type or an attribute) comes in as an argument.
 """
@@ -7,7 +8,9 @@ from __future__ import annotations
 
 from polkit.module.cil import render_cil
 from polkit.module.compile import OLDEST, CompiledModule, build_package, compile_module, write_module
-from polkit.module.fc import quote_path, render_fc, tree_pattern
+from polkit.module.expansion import ARGUMENTS, Expansion, expand
+from polkit.module.fc import KINDS, precedence, quote_path, render_fc, tree_pattern
+from polkit.module.headers import Definition, Headers, definitions, find_headers, read_headers
 from polkit.module.link import (
     PRIORITY,
     LinkResult,
@@ -21,24 +24,42 @@ from polkit.module.link import (
 )
 from polkit.module.names import is_writable
 from polkit.module.te import needs_cil, render_te
-from polkit.module.tools import ToolRun, run_tool, run_tools
+from polkit.module.te_reading import NameSet, OtherStatement, Required, Statement, WrittenRule, read_body
+from polkit.module.tools import ToolRun, find_tool, run_tool, run_tools
 
 __all__ = [
+    "ARGUMENTS",
+    "KINDS",
     "OLDEST",
     "PRIORITY",
     "CompiledModule",
+    "Definition",
+    "Expansion",
+    "Headers",
     "LinkResult",
+    "NameSet",
+    "OtherStatement",
+    "Required",
+    "Statement",
     "ToolRun",
+    "WrittenRule",
     "build_package",
     "compile_module",
     "copy_store",
+    "definitions",
     "does_not_link",
+    "expand",
     "fast_place",
+    "find_headers",
+    "find_tool",
     "install_command",
     "is_writable",
     "link_check",
     "needs_cil",
+    "precedence",
     "quote_path",
+    "read_body",
+    "read_headers",
     "refuse_shadowing",
     "render_cil",
     "render_fc",

@@ -46,7 +46,7 @@ def render_cil(source: ModuleSource) -> str:
     lines = [comment(line, ";") for line in head(source)]
     for entry in in_order(source):
         lines += [""] if entry.apart else []
-        lines += [comment(line, ";") for line in entry.comments]
+        lines += entry.comment_lines(";")
         lines += statement(entry.item)
     if source.inherited is not None:
         lines += ["", *(comment(line, ";") for line in inherited_head(source))]

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 
+from polkit.errors import CompileError
+
 LONGEST = 240
 """Characters of a comment line. checkmodule's scanner dies of a token over 8,191 characters (flex YYLMAX)."""
 
+_CALL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\([A-Za-z0-9_.-]+(?:, [A-Za-z0-9_.-]+)*\)\Z")
 _UNSAFE = re.compile(r"[^ -~]|[`'\\]|(?<=[A-Za-z0-9_])\(")
 
 
@@ -24,6 +27,17 @@ def comment(text: str, leader: str) -> str:
     if len(text) > LONGEST or len(safe) > LONGEST:
         safe = safe[:LONGEST] + "..."
     return f"{leader} {safe}".rstrip()
+
+
+def call_comment(call: str, note: str, leader: str) -> str:
+    """A comment that says which call of an interface gives the same: ``call`` stands in it as it is to be copied.
+
+    Raises CompileError for what is no call on plain names. m4 leaves comments alone; were it told not to, the call
+    would give what the rule below gives.
+    """
+    if not _CALL.match(call):
+        raise CompileError(f"{call[:80]!r} is no call of an interface")
+    return f"{leader} same as: {call}" + (f"; {comment(note, '').strip()}" if note else "")
 
 
 def _escaped(character: str) -> str:

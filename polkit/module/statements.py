@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple, Optional, Union
 
 from polkit.model import (
@@ -14,16 +14,25 @@ from polkit.model import (
     TypeDeclaration,
     XpermRule,
 )
+from polkit.module.comments import call_comment, comment
 
 Item = Union[TypeDeclaration, RoleTypes, TypeBounds, RoleAllow, AvRule, XpermRule]
 
 
 class Commented(NamedTuple):
-    """A statement, the raw evidence lines that stand above it, and whether an empty line sets it apart."""
+    """A statement, what stands above it (raw evidence lines, calls of interfaces that say the same), and whether an
+    empty line sets it apart.
+    """
 
     item: Item
     comments: tuple[str, ...]
+    same_as: tuple[tuple[str, str], ...]
     apart: bool
+
+    def comment_lines(self, leader: str) -> tuple[str, ...]:
+        """All comments, escaped. Raises CompileError for a call that is none."""
+        calls = (call_comment(call, note, leader) for call, note in self.same_as)
+        return (*(comment(line, leader) for line in self.comments), *calls)
 
 
 def in_order(source: ModuleSource) -> list[Commented]:
@@ -40,16 +49,18 @@ def in_order(source: ModuleSource) -> list[Commented]:
         sorted(set(access.role_allows)),
         sorted({*access.rules, *access.xperms}, key=_rule_order),
     ]
-    return [entry for group in groups for entry in _commented(group, source.comments)]
+    return [entry for group in groups for entry in _commented(group, source)]
 
 
-def _commented(group: list[Item], comments: Mapping[object, tuple[str, ...]]) -> Iterator[Commented]:
+def _commented(group: list[Item], source: ModuleSource) -> Iterator[Commented]:
     above: Optional[Item] = None
     explained = False
     for item in group:
-        evidence = comments.get(item, ())
+        evidence = source.comments.get(item, ())
+        same_as = source.same_as.get(item, ()) if isinstance(item, AvRule) else ()
         continues = isinstance(item, XpermRule) and not evidence and _object(above) == _object(item)
-        yield Commented(item, evidence, apart=above is None or bool(evidence) or (explained and not continues))
+        apart = above is None or bool(evidence) or (explained and not continues)
+        yield Commented(item, evidence, same_as, apart)
         explained = bool(evidence) or (explained and continues)
         above = item
 

@@ -152,10 +152,7 @@ def _require_lines(needed: Requirements) -> list[str]:
 
 
 def _statements(source: ModuleSource) -> list[_Statement]:
-    return [
-        _Statement(statement(entry.item), tuple(comment(line, "#") for line in entry.comments), entry.apart)
-        for entry in in_order(source)
-    ]
+    return [_Statement(statement(entry.item), entry.comment_lines("#"), entry.apart) for entry in in_order(source)]
 
 
 def statement(item: Item) -> str:

@@ -11,7 +11,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Optional
 
 from polkit.errors import CompileError, MissingDependency
 
@@ -22,6 +22,7 @@ PACKAGES = {
     "pp": "policycoreutils (selinux/hll/pp)",
     "checkpolicy": "checkpolicy",
     "secilc": "secilc",
+    "m4": "m4",
 }
 """The package each tool comes in."""
 
@@ -34,10 +35,14 @@ _MOST_READ = 64 << 20
 
 
 class ToolRun(NamedTuple):
-    """How a tool ended: its exit status (negative: the signal that ended it) and its output, stderr included."""
+    """How a tool ended: its exit status (negative: the signal that ended it) and its output, stderr included.
+
+    Where stderr was to be kept apart, it is in ``complaints``.
+    """
 
     status: int
     output: str
+    complaints: str = ""
 
 
 def find_tool(name: str) -> str:
@@ -49,24 +54,26 @@ def find_tool(name: str) -> str:
     return path
 
 
-def run_tool(argv: list[str], cwd: Path, seconds: int = 60) -> ToolRun:
+def run_tool(argv: list[str], cwd: Path, seconds: int = 60, apart: bool = False) -> ToolRun:
     """Run ``argv`` (``argv[0]`` is looked up) in ``cwd`` with an empty standard input and a bare environment.
 
     The run ends after ``seconds`` of wall-clock time; its memory, CPU time and the files it writes are limited too.
-    Raises MissingDependency when the tool isn't there and CompileError when it doesn't end in time.
+    ``apart``: stderr is no part of the output. Raises MissingDependency when the tool isn't there and CompileError when
+    it doesn't end in time.
     """
-    return run_tools([(argv, cwd)], seconds)[0]
+    return run_tools([(argv, cwd)], seconds, apart)[0]
 
 
-def run_tools(jobs: list[tuple[list[str], Path]], seconds: int = 60) -> list[ToolRun]:
+def run_tools(jobs: list[tuple[list[str], Path]], seconds: int = 60, apart: bool = False) -> list[ToolRun]:
     """Run several tools side by side, each in its own directory and under the limits of ``run_tool``."""
     deadline = time.monotonic() + seconds
     running: list[subprocess.Popen[bytes]] = []
     with ExitStack() as outputs:
         files = [outputs.enter_context(tempfile.TemporaryFile()) for _ in jobs]
+        errors = [outputs.enter_context(tempfile.TemporaryFile()) if apart else None for _ in jobs]
         try:
-            for (argv, cwd), output in zip(jobs, files):
-                running.append(_start(argv, cwd, output, seconds))
+            for (argv, cwd), output, error in zip(jobs, files, errors):
+                running.append(_start(argv, cwd, output, error, seconds))
             for (argv, _), process in zip(jobs, running):
                 _await(argv[0], process, seconds, deadline)
         finally:
@@ -74,17 +81,22 @@ def run_tools(jobs: list[tuple[list[str], Path]], seconds: int = 60) -> list[Too
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
-        return [ToolRun(process.returncode, _said(output)) for process, output in zip(running, files)]
+        return [
+            ToolRun(process.returncode, _said(output), "" if error is None else _said(error))
+            for process, output, error in zip(running, files, errors)
+        ]
 
 
-def _start(argv: list[str], cwd: Path, output: IO[bytes], seconds: int) -> subprocess.Popen[bytes]:
+def _start(
+    argv: list[str], cwd: Path, output: IO[bytes], error: Optional[IO[bytes]], seconds: int
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [find_tool(argv[0]), *argv[1:]],
         cwd=cwd,
         env={"PATH": os.pathsep.join(_SEARCH), "LC_ALL": "C", "TMPDIR": str(cwd)},
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.STDOUT if error is None else error,
         start_new_session=True,
         preexec_fn=lambda: _limit(seconds),  # noqa: PLW1509 - no threads here, and the limits must stand before the tool
     )

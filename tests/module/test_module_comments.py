@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from module_worlds import module
 
+from polkit.errors import CompileError
 from polkit.model import AccessSet, AvRule, FileContext, ModuleSource, TypeDeclaration
 from polkit.module import compile_module, render_cil, render_fc, render_te, tree_pattern
 
@@ -82,3 +83,24 @@ def test_m4_does_nothing_about_a_comment(text: str, prelude: str, tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.m4"]
     if not prelude:
         assert code(run.stdout, "#") == code(written, "#")
+
+
+def test_a_call_stands_as_it_is_to_be_copied() -> None:
+    same_as = {
+        RULE: (("dev_rw_xserver_misc(own_t)", ""), ("files_pair(own_t, b_t)", "rule 1 of 2; `syscmd(touch ran)'"))
+    }
+    lines = render_te(replace(BARE, same_as=same_as)).split("\n")
+    assert lines[lines.index("allow own_t b_t:file { read };") - 2 :][:2] == [
+        "# same as: dev_rw_xserver_misc(own_t)",
+        "# same as: files_pair(own_t, b_t); rule 1 of 2; \\x60syscmd\\x28touch ran)\\x27",
+    ]
+    assert "; same as: dev_rw_xserver_misc(own_t)\n" in render_cil(replace(BARE, same_as=same_as))
+
+
+@pytest.mark.parametrize(
+    "call", ["f(a)\nallow a b:c d;", "f(a); g(b)", "f", "f()", "f(`a')", "f(a,b)", "syscmd (a)", "f(g(a))"]
+)
+def test_what_is_no_call_is_not_written_as_one(call: str) -> None:
+    for render in (render_te, render_cil):
+        with pytest.raises(CompileError, match="no call"):
+            render(replace(BARE, same_as={RULE: ((call, ""),)}))

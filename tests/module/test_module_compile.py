@@ -147,7 +147,7 @@ def test_a_tool_that_is_not_there_names_its_package() -> None:
 def test_a_tool_runs_under_limits(tmp_path: Path) -> None:
     with pytest.raises(CompileError, match="did not end within 1 second"):
         run_tool(["sleep", "30"], tmp_path, seconds=1)
-    assert run_tool(["cat"], tmp_path) == (0, "")
+    assert run_tool(["cat"], tmp_path) == (0, "", "")
     run = run_tool(["sh", "-c", "env | sort; ulimit -v; ulimit -c; pwd"], tmp_path)
     assert "LC_ALL=C" in run.output and "POLKIT" not in run.output and "HOME" not in run.output
     assert run.output.splitlines()[-3:] == ["4194304", "0", str(tmp_path)]
