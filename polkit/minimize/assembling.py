@@ -29,11 +29,11 @@ _SHOWN = 4
 
 
 def assemble(plan: Plan, name: str, version: str, inheritance: Optional[Inheritance] = None) -> Optional[ModuleSource]:
-    """The module that the plan's decisions ask for; None when no remedy needs a rule or a label.
+    """The module that the plan's decisions, predicted ones too, ask for; None when no remedy needs a rule or a label.
 
     ``inheritance``: the plan's own domain on its policy, where it has one.
     """
-    decisions = [decision for decision in plan.decisions if decision.remedy.kind != "refuse"]
+    decisions = [one for one in (*plan.decisions, *plan.predicted) if one.remedy.kind != "refuse"]
     rules = join_rules(_narrowed(decisions))
     types = sorted({one for decision in decisions for remedy in _remedies(decision) for one in remedy.types})
     if inheritance is not None:
@@ -73,7 +73,8 @@ def _about(domain: OwnDomain, inheritance: Inheritance) -> str:
 def describe_module(
     source: ModuleSource, plan: Plan, policy: TargetPolicy, shared: frozenset[str], files: tuple[str, ...]
 ) -> ModuleInfo:
-    """The module's own figures. Accesses are counted as (source, target, class, permission).
+    """The module's own figures. Accesses are counted as (source, target, class, permission). What was predicted is
+    over-permission: no evidence asks for it.
 
     ``shared``: domains that the configuration calls shared, besides those the policy shows to be.
     """
@@ -88,6 +89,7 @@ def describe_module(
     asked = {one for decision in plan.decisions for one in _asked(decision, plan.domain)}
     beyond = granted - asked
     over = beyond.difference(*(_hidden(decision, policy) for decision in plan.decisions))
+    predicted = {one for decision in plan.predicted for one in _asked(decision, plan.domain)}
     own = plan.domain if source.inherited is not None else None
     data = [one for one in access.types if own is None or one.name != own.name]
     structural = sum(policy.structural(declared.attributes).accesses for declared in data)
@@ -110,6 +112,7 @@ def describe_module(
         blast_radius=len(domains),
         widened=widened,
         files=files,
+        predicted=len(over & predicted),
     )
 
 
@@ -172,9 +175,10 @@ def _comments(one: object, decisions: Iterable[Decision], rules: Iterable[Rule])
     """Which decisions a rule, type or label is for, each with its evidence in one line; and of a rule on ioctl or nlmsg
     what a reader must know of its commands. Where an allowxperm follows its allow rule, that part stands above it."""
     concerned = [decision for decision in decisions if _concerns(one, decision)]
-    lines = [_evidence_line(decision) for decision in concerned]
+    lines = [_evidence_line(decision) for decision in concerned if not decision.follows]
     if len(lines) > _SHOWN:
         lines = [*lines[:_SHOWN], f"and {len(lines) - _SHOWN} more decisions"]
+    lines += [_evidence_line(decision) for decision in concerned if decision.follows]
     beside = [rule for rule in rules if rule != one and _same_place(one, rule)]
     if isinstance(one, XpermRule):
         lines = [] if any(isinstance(rule, AvRule) for rule in beside) else lines
@@ -217,13 +221,16 @@ def _same_tuple(one: object, rule: Rule) -> bool:
 def _evidence_line(decision: Decision) -> str:
     evidence = decision.evidence
     parts = [f"{decision.id} {decision.cause}: {evidence.records} {'denial' if evidence.records == 1 else 'denials'}"]
+    if decision.follows:
+        perms = " ".join(decision.perms)
+        parts = [f"{decision.id} {decision.cause}: {perms} predicted from {', '.join(decision.follows)}, not observed"]
     if evidence.first is not None and evidence.last is not None:
         first, last = iso_time(evidence.first), iso_time(evidence.last)
         parts.append(first if first == last else f"{first} to {last}")
     for word, values in (
         ("comm", evidence.comms),
         ("path", evidence.paths or evidence.names),
-        ("syscall", evidence.syscalls),
+        ("syscall", evidence.calls if decision.follows and evidence.calls else evidence.syscalls),
         ("port", tuple(str(port) for port in evidence.ports)),
     ):
         if values:
@@ -236,6 +243,8 @@ def _evidence_line(decision: Decision) -> str:
 
 def _summary(plan: Plan) -> tuple[str, ...]:
     lines = [f"From {plan.input.denials} denials: {plan.input.distinct} distinct, {len(plan.decisions)} decisions."]
+    if plan.predicted:
+        lines.append("Not all of it was observed: rules marked `predicted from` are what the denials imply.")
     if plan.policy is not None:
         lines.append(f"For the target policy with SHA-256 {plan.policy.sha256}.")
     else:
