@@ -22,5 +22,5 @@ def examine(question: Question) -> Optional[Finding]:
         why = f"No rule of the target policy gives {source} {question.access.perm} on {target}:{tclass}."
         asked = (f"allow {source} {target}:{tclass} {question.access.perm}? no",)
     any_command = tells_no_command(question.access)
-    remedy = Remedy("allow", "Allow exactly what was observed.", rules=rules, any_command=any_command)
+    remedy = Remedy("allow", f"Allow exactly what was {question.known_as}.", rules=rules, any_command=any_command)
     return Finding("missing-rule", remedy, why, asked=asked)
