@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from polkit.model.access import AccessKey, Failure, Port, Xperm
+from polkit.model.calls import InterfaceCall
 from polkit.model.context import IDENTIFIER, Context, Party, parse_context
 from polkit.model.evidence import SAMPLE, Counted, Denials, Evidence, InputSummary, Unparsed
 from polkit.model.levels import (
@@ -79,6 +80,7 @@ __all__ = [
     "Inherited",
     "InheritedRule",
     "InputSummary",
+    "InterfaceCall",
     "LevelRelations",
     "ModuleInfo",
     "ModuleSource",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional, Union
 
+from polkit.model.calls import InterfaceCall
 from polkit.model.evidence import Evidence, InputSummary
 from polkit.model.rules import AvRule, FileContext, RoleAllow, RoleTypes, TypeBounds, TypeDeclaration, XpermRule
 
@@ -187,3 +188,5 @@ class Plan:
     notes: tuple[str, ...] = ()
     domain: Optional[OwnDomain] = None
     """Set where rules of the plan go to a domain of the module's own."""
+    interfaces: tuple[InterfaceCall, ...] = ()
+    """Calls of installed interfaces for rules of the module, those to be used first; where they were asked for."""
