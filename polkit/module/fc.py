@@ -29,6 +29,20 @@ _M4_WORDS = re.compile(
     r"|__gnu__|__unix__|__program__|policy_module|gen_context)\b"
 )
 _PATTERN = re.compile(r"[!#-~]+\Z")  # printable ASCII without space and double quote
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
+_SPECIAL = re.compile(r"[.^$?*+|\[({]")
+KINDS = {
+    "": "",
+    "file": "--",
+    "dir": "-d",
+    "chr_file": "-c",
+    "blk_file": "-b",
+    "sock_file": "-s",
+    "fifo_file": "-p",
+    "lnk_file": "-l",
+}
+"""From an object class to its word in file_contexts(5), in the order of libsepol's ``enum cil_filecon_types``."""
+_KIND_ORDER = {word: place for place, word in enumerate(KINDS.values())}
 
 
 def quote_path(path: str) -> str:
@@ -82,8 +96,20 @@ def render_fc(source: ModuleSource) -> str:
 
 
 def sorted_contexts(source: ModuleSource) -> list[FileContext]:
-    """The file contexts of a module in the order they are written."""
-    return sorted(set(source.access.contexts))
+    """The file contexts of a module in the order they are written: the one that decides comes after the others."""
+    return sorted(set(source.access.contexts), key=lambda one: (precedence(one.pattern, one.kind), one))
+
+
+def precedence(pattern: str, kind: str) -> tuple[bool, int, int, int, str]:
+    """The key by which a module store sorts file contexts: of those that match a path the last decides.
+
+    An entry without special characters comes after those with any, then the one with the longer text before its first
+    special character, then the longer one, then by kind (libsepol/cil/src/cil_post.c, cil_post_filecon_compare).
+    """
+    plain = _ESCAPED.sub("x", pattern)
+    special = _SPECIAL.search(plain)
+    stem = len(plain) if special is None else special.start()
+    return (special is None, stem, len(plain), _KIND_ORDER.get(kind, 0), pattern)
 
 
 def check_context(context: FileContext) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple, Optional, Protocol
 
 from polkit.model import (
     Context,
+    FileContext,
     Grants,
     Inherited,
     LevelRelations,
@@ -121,6 +122,14 @@ class Inheritance:
     weaker: tuple[Weaker, ...]
 
 
+@dataclass(frozen=True)
+class FileEntry:
+    """An entry of file contexts: the name of the file it stands in, and its pattern."""
+
+    file: str
+    pattern: str
+
+
 class TargetPolicy(Protocol):
     """A policy the module is for. All names given back are canonical (aliases resolved)."""
 
@@ -216,6 +225,17 @@ class TargetPolicy(Protocol):
 
     def file_label(self, path: str, tclass: str) -> Optional[Context]:
         """What file_contexts (substitutions included) says of a host path; None for ``<<none>>`` or no answer."""
+
+    def file_entry(self, path: str, tclass: str) -> Optional[FileEntry]:
+        """The entry of file contexts that decides the label of a host path; None where that can't be told."""
+
+    def spoken_of(self, path: str) -> str:
+        """The path that an entry must name to mean this one: another where a substitution applies (selabel_file(5),
+        ``file_contexts.subs``)."""
+
+    def with_contexts(self, contexts: tuple[FileContext, ...]) -> TargetPolicy:
+        """The same policy with these entries among those of its modules, sorted in as the module store does. They may
+        name types that the policy lacks."""
 
     @property
     def has_file_contexts(self) -> bool:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Optional
 
 from polkit.errors import UsageError
-from polkit.model import Context, Grants, PolicyInfo, Port
+from polkit.model import Context, FileContext, Grants, PolicyInfo, Port
 from polkit.module import is_writable
-from polkit.policy.interface import Access, Inheritance, PortLabel, TargetPolicy, Unlimited, Verdict
+from polkit.policy.interface import Access, FileEntry, Inheritance, PortLabel, TargetPolicy, Unlimited, Verdict
 
 _CONTAINER_DOMAINS = ("container_t", "svirt_lxc_net_t", "container_init_t", "container_kvm_t", "spc_t")
 _SHARED = {
@@ -124,6 +124,15 @@ class NoPolicy:
 
     def file_label(self, path: str, tclass: str) -> Optional[Context]:
         return None
+
+    def file_entry(self, path: str, tclass: str) -> Optional[FileEntry]:
+        return None
+
+    def spoken_of(self, path: str) -> str:
+        return path
+
+    def with_contexts(self, contexts: tuple[FileContext, ...]) -> TargetPolicy:
+        return self
 
     @property
     def has_file_contexts(self) -> bool:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Optional
 
 from polkit.errors import SourceError
-from polkit.model import Context, Grants, PolicyInfo, Port
+from polkit.model import Context, FileContext, Grants, PolicyInfo, Port
 from polkit.policy import domains, grants
 from polkit.policy.cache import entry_key, fetch, keep
 from polkit.policy.contents import Contents, read_contents
 from polkit.policy.decide import decide
 from polkit.policy.encoding import pack, unpack
-from polkit.policy.interface import Access, Inheritance, PortLabel, TargetPolicy, Unlimited, Verdict
+from polkit.policy.interface import Access, FileEntry, Inheritance, PortLabel, TargetPolicy, Unlimited, Verdict
 from polkit.policy.labels import FileLabels, read_customizable
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.names import NameIndex
@@ -192,6 +192,17 @@ class LoadedPolicy:
     def file_label(self, path: str, tclass: str) -> Optional[Context]:
         found = None if self._labels is None else self._labels.label(path, tclass)
         return None if found is None else found._replace(type=self._rules.facts.canonical(found.type))
+
+    def file_entry(self, path: str, tclass: str) -> Optional[FileEntry]:
+        return None if self._labels is None else self._labels.entry(path, tclass)
+
+    def spoken_of(self, path: str) -> str:
+        return path if self._labels is None else self._labels.spoken_of(path)
+
+    def with_contexts(self, contexts: tuple[FileContext, ...]) -> TargetPolicy:
+        if self._labels is None:
+            return self
+        return replace(self, _labels=self._labels.with_entries(contexts, self._info.mls))
 
     @property
     def has_file_contexts(self) -> bool:

@@ -1,0 +1,121 @@
+"""The files that file contexts are made of, read as text: what libselinux can't be asked.
+
+Which order they are read in, and which entry then decides, is libselinux' (libselinux/src/label_file.c): the main file,
+``.homedirs``, ``.local``; the last that matches decides, those without special characters after all others. How the
+main file itself is sorted is libsepol's (``precedence`` in ``polkit.module``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from polkit.errors import SourceError
+from polkit.model import Context, FileContext, parse_context
+from polkit.module import KINDS, precedence
+from polkit.policy.interface import FileEntry
+
+_BESIDE = (".homedirs", ".local", ".subs", ".subs_dist")
+_NONE = "<<none>>"
+
+
+class _Line(NamedTuple):
+    """One entry: its pattern, its kind (empty for any), its context, and the whole line."""
+
+    pattern: str
+    kind: str
+    context: str
+    text: str
+
+
+def copy_with(file_contexts: Path, added: tuple[FileContext, ...], mls: bool, place: Path) -> Path:
+    """Write the file contexts with ``added`` among them into ``place``, with links to the files that belong to them.
+
+    Returns the new main file. Raises SourceError when the old one can't be read.
+    """
+    lines = [*_lines(file_contexts), *(_line(one, mls) for one in added)]
+    lines.sort(key=lambda line: precedence(line.pattern, line.kind))
+    copy = place / file_contexts.name
+    copy.write_text("".join(f"{line.text}\n" for line in lines), encoding="utf-8", errors="surrogateescape")
+    for suffix in _BESIDE:
+        beside = file_contexts.with_name(file_contexts.name + suffix)
+        if beside.exists():
+            copy.with_name(beside.name).symlink_to(beside.absolute())
+    return copy
+
+
+def deciding_entry(
+    file_contexts: Path, added: tuple[FileContext, ...], mls: bool, path: str, tclass: str, label: Optional[Context]
+) -> Optional[FileEntry]:
+    """The last entry that matches ``path`` and gives ``label``; None where none can be told.
+
+    Python's regular expressions stand in for PCRE's here: an entry that they can't read is passed over.
+    """
+    kind = KINDS.get(tclass, "")
+    for file, line in reversed(list(_in_order(file_contexts, added, mls))):
+        if line.kind and kind and line.kind != kind:
+            continue
+        given = None if line.context == _NONE else parse_context(line.context)
+        if given == label and _matches(line.pattern, path):
+            return FileEntry(file, line.pattern)
+    return None
+
+
+def substituted(file_contexts: Path, path: str) -> str:
+    """The path after ``.subs`` and then ``.subs_dist`` of these file contexts: of each the last line that fits."""
+    for suffix in (".subs", ".subs_dist"):
+        listed = file_contexts.with_name(file_contexts.name + suffix)
+        for line in reversed(_text(listed).splitlines()):
+            words = line.split()
+            if len(words) < 2 or words[0].startswith("#"):
+                continue
+            old, new = words[:2]
+            if path == old or path.startswith(f"{old}/"):
+                path = ("" if new == "/" else new) + path[len(old) :] or "/"
+                break
+    return path
+
+
+def _in_order(file_contexts: Path, added: tuple[FileContext, ...], mls: bool) -> Iterator[tuple[str, _Line]]:
+    """Every entry with the name of its file, those that decide over others after them."""
+    main = [(file_contexts.name, line) for line in _lines(file_contexts)]
+    main += [("the module", _line(one, mls)) for one in added]
+    if added:
+        main.sort(key=lambda found: precedence(found[1].pattern, found[1].kind))
+    for suffix in (".homedirs", ".local"):
+        beside = file_contexts.with_name(file_contexts.name + suffix)
+        main += [(beside.name, line) for line in _lines(beside)]
+    for exact in (False, True):
+        yield from (found for found in main if precedence(found[1].pattern, "")[0] is exact)
+
+
+def _lines(path: Path) -> Iterator[_Line]:
+    for text in _text(path).splitlines():
+        words = text.split()
+        if len(words) in (2, 3) and not words[0].startswith("#"):
+            yield _Line(words[0], words[1] if len(words) == 3 else "", words[-1], text)
+
+
+def _line(entry: FileContext, mls: bool) -> _Line:
+    context = f"system_u:object_r:{entry.type}" + (f":{entry.level}" if mls else "")
+    words = (entry.pattern, entry.kind, context) if entry.kind else (entry.pattern, context)
+    return _Line(entry.pattern, entry.kind, context, " ".join(words))
+
+
+def _matches(pattern: str, path: str) -> bool:
+    try:
+        return re.fullmatch(pattern, path, re.DOTALL) is not None
+    except re.error:
+        return False
+
+
+def _text(path: Path) -> str:
+    """A file's text; empty where there is no such file."""
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
