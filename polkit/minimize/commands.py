@@ -14,7 +14,7 @@ from polkit.minimize.grouping import Diagnosed
 from polkit.minimize.ladder import Diagnosis
 from polkit.minimize.question import Finding
 from polkit.model import SELF, AvRule, OwnDomain, Remedy, XpermRule
-from polkit.policy import OPERATIONS, TargetPolicy, Unlimited
+from polkit.policy import OPERATIONS, TargetPolicy
 
 
 class _Place(NamedTuple):
@@ -65,15 +65,15 @@ class _Settling(NamedTuple):
         """How to write an operation at one place."""
         every = f"every {place.operation} command"
         if place in self.unknown:
-            return _Answer(False, f"A record does not tell which {place.operation} command it was: all are allowed.")
+            return _Answer(False, self._unknown(place))
         if self.policy.info is None:
             note = f"Where rules give {place.source} {every} there already, this list takes the others away: no policy "
             return _Answer(True, note + "was asked.")
-        given = [(who, found) for who, found in self._unlimited(place) if found is not None]
+        who, target = self._in_policy(place)
+        found = self.policy.unlimited(who, target, place.tclass, place.operation, self.new_types)
         asked = f"{every} for {place.source} on {place.target}:{place.tclass}? "
-        if not given:
+        if found is None:
             return _Answer(True, "", asked + "no, so a list of commands takes none away")
-        who, found = next((pair for pair in given if pair[1].now), given[0])
         where = f" where {found.condition} holds" if found.condition else ""
         asked += f"{who} has{where or ' whatever the booleans are'}"
         if found.now or not self._nothing_to_lose(place):
@@ -81,14 +81,19 @@ class _Settling(NamedTuple):
             return _Answer(False, note, asked)
         return _Answer(True, f"{who} has {every} there{where}; {place.source} keeps to those listed.", asked)
 
-    def _unlimited(self, place: _Place) -> Iterator[tuple[str, Optional[Unlimited]]]:
-        """What the source, and the base it inherits from, have there of the policy's own rules."""
-        sources = [place.source]
-        if self.domain is not None and self.domain.base is not None and place.source == self.domain.name:
-            sources = [self.domain.base]
-        for source in sources:
-            target = source if place.target == SELF else place.target
-            yield source, self.policy.unlimited(source, target, place.tclass, place.operation, self.new_types)
+    def _unknown(self, place: _Place) -> str:
+        told = f"A record does not tell which {place.operation} command it was"
+        source, target = self._in_policy(place)
+        if self.policy.has_xperm_rule(source, target, place.tclass, place.operation):
+            return f"{told}, and {source} has a list of them there: what is not on it stays refused."
+        return f"{told}: all are allowed."
+
+    def _in_policy(self, place: _Place) -> tuple[str, str]:
+        """The source and target whose rules in the policy count: a base's, where the module's domain inherits them."""
+        source = place.source
+        if self.domain is not None and self.domain.base is not None and source == self.domain.name:
+            source = self.domain.base
+        return source, source if place.target == SELF else place.target
 
     def _nothing_to_lose(self, place: _Place) -> bool:
         """The source or the target is the module's own: nobody runs in it, or uses it, yet."""
