@@ -103,7 +103,7 @@ class _Settling(NamedTuple):
 
 def _settled(one: Diagnosed, settling: _Settling) -> Diagnosed:
     main, *also = (_finding(finding, settling) for finding in (one.diagnosis.main, *one.diagnosis.also))
-    return replace(one, diagnosis=Diagnosis(main, tuple(also)))
+    return replace(one, diagnosis=Diagnosis(main, tuple(also)), unsettled=one.diagnosis)
 
 
 def _finding(finding: Finding, settling: _Settling) -> Finding:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Optional
 
@@ -19,6 +21,8 @@ class Diagnosed:
 
     question: Question
     diagnosis: Diagnosis
+    unsettled: Optional[Diagnosis] = None
+    """The diagnosis before it was settled which commands its rules list; None where nothing was."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def group(diagnosed: Iterable[Diagnosed]) -> tuple[Draft, ...]:
     groups: dict[tuple[object, ...], list[Diagnosed]] = {}
     for one in diagnosed:
         groups.setdefault(_identity(one), []).append(one)
-    drafts = sorted((_draft(parts) for parts in groups.values()), key=lambda draft: _order(draft.decision))
+    drafts = sorted((draft_of(parts) for parts in groups.values()), key=lambda draft: _order(draft.decision))
     return tuple(
         replace(draft, decision=replace(draft.decision, id=f"D{number}")) for number, draft in enumerate(drafts, 1)
     )
@@ -86,7 +90,21 @@ def _order(decision: Decision) -> tuple[object, ...]:
     )
 
 
-def _draft(parts: list[Diagnosed]) -> Draft:
+def key_of(parts: Sequence[Diagnosed]) -> str:
+    """A name for a decision that is the same for the same question put again: what makes its permissions one decision,
+    and which they are. Whether its rules are for an own domain or the one in the log makes no difference."""
+    first = parts[0]
+    findings = (first.diagnosis.main, *first.diagnosis.also)
+    by_rule = ("missing-rule", "boolean", "xperm")
+    kinds = [(cause, "" if cause in by_rule else kind, *rest) for cause, kind, *rest in map(_same, findings)]
+    perms = sorted({part.question.access.perm for part in parts})
+    xperms = sorted({str(part.question.access.xperm) for part in parts if part.question.access.xperm})
+    sides = (first.question.source, first.question.target, first.question.key.tclass)
+    return hashlib.sha256(json.dumps((sides, kinds, perms, xperms)).encode()).hexdigest()[:16]
+
+
+def draft_of(parts: Sequence[Diagnosed]) -> Draft:
+    """The decision that permissions of one identity make, without an id."""
     first = parts[0]
     question, main, beside = first.question, first.diagnosis.main, first.diagnosis.also
     also_risks = tuple(_worst(part.diagnosis.also[index].risk for part in parts) for index in range(len(beside)))
@@ -119,7 +137,7 @@ def _worst(risks: Iterable[Optional[Risk]]) -> Optional[Risk]:
     return max(known, key=lambda risk: (risk.refuse, RISKS.index(risk.severity), risk.id), default=None)
 
 
-def _evidence(parts: list[Diagnosed]) -> Evidence:
+def _evidence(parts: Sequence[Diagnosed]) -> Evidence:
     """Each denial counted once, each of its permissions that belongs here as one access."""
     accesses = sum(part.question.evidence.records for part in parts)
     counts = {part.question.key: part.question.evidence for part in parts}

@@ -64,14 +64,14 @@ class Diagnosis:
 
 def diagnose(question: Question) -> Diagnosis:
     """Climb the ladder for one permission. The last rung always fits, so there is always a decision."""
-    findings = [_with_risk(finding, question) for finding in (rung(question) for rung in RUNGS) if finding is not None]
+    findings = [with_risk(finding, question) for finding in (rung(question) for rung in RUNGS) if finding is not None]
     main = next((finding for finding in findings if finding.decides), None)
     if main is None:
         raise AccountingError(f"no cause for {question.key}", "This is a defect of polkit; please report the record")
     return Diagnosis(main, _beside(main, findings, question))
 
 
-def _with_risk(finding: Finding, question: Question) -> Finding:
+def with_risk(finding: Finding, question: Question) -> Finding:
     """The finding with what the risk catalogue says, where its remedy grants the very access that was asked."""
     access, failed = question.access, question.key.failure is not None
     if finding.remedy.kind not in (*GRANTING, "port") or not (failed or question.verdict is not None):

@@ -147,7 +147,7 @@ def _to_domain(finding: Finding, question: Question, domain: OwnDomain) -> Findi
         return finding
     if finding.cause == "boolean":
         return _beside_boolean(finding, question, domain)
-    rules = tuple(_on(rule, question, domain) for rule in finding.remedy.rules)
+    rules = tuple(on_own_domain(rule, question, domain) for rule in finding.remedy.rules)
     return replace(finding, remedy=replace(finding.remedy, rules=rules))
 
 
@@ -163,7 +163,7 @@ def _beside_boolean(finding: Finding, question: Question, domain: OwnDomain) -> 
     )
     if grants.refused:
         text += f" Among them what is refused elsewhere: {', '.join(grants.refused[:6])}."
-    rules = tuple(_on(rule, question, domain) for rule in rules_for(question.access))
+    rules = tuple(on_own_domain(rule, question, domain) for rule in rules_for(question.access))
     remedy = Remedy(
         "allow", text, options=finding.remedy.options, rules=rules, any_command=tells_no_command(question.access)
     )
@@ -172,7 +172,7 @@ def _beside_boolean(finding: Finding, question: Question, domain: OwnDomain) -> 
     return replace(finding, remedy=remedy, risk=risk)
 
 
-def _on(rule: Rule, question: Question, domain: OwnDomain) -> Rule:
+def on_own_domain(rule: Rule, question: Question, domain: OwnDomain) -> Rule:
     """The rule with the own domain as its source. What the shared domain asked of itself is asked of the own domain
     only where both sides had the same level: at another level it was another container."""
     if not isinstance(rule, (AvRule, XpermRule)) or rule.source != question.source:

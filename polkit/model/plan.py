@@ -112,6 +112,30 @@ class OwnDomain:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What an alternative opens: accesses (source, target, class, permission) that it newly allows, and how many domains
+    it gives something to. ``text`` says it in a sentence, with what the numbers don't tell."""
+
+    accesses: int
+    domains: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One thing that could be done about a decision. ``id`` says what it is wherever it is offered."""
+
+    id: str
+    remedy: Remedy
+    also_remedies: tuple[Remedy, ...]
+    cost: Cost
+    risk: str
+    risk_id: str
+    widens: bool = False
+    """It goes beyond what the tool would do unasked: accepts a risk, widens a shared domain, hides denials."""
+
+
+@dataclass(frozen=True)
 class Decision:
     """One cause with its remedy and its evidence. ``source`` and ``target`` are types."""
 
@@ -134,8 +158,12 @@ class Decision:
     """What was asked of the policy, one line each."""
     follows: tuple[str, ...] = ()
     """Of a predicted decision, the ids of those it follows from; no record shows it, so its evidence counts none."""
-    alternatives: tuple[Remedy, ...] = ()
-    """Other remedies that would do instead of ``remedy``, best first; a person may choose one of them."""
+    key: str = ""
+    """The same for the same question put again: by another run, on a longer log. Ids are counted anew each time."""
+    alternatives: tuple[Alternative, ...] = ()
+    """What could be done, the tool's own choice first; ``remedy`` is that of one of them. Empty where nobody asked."""
+    chosen: str = ""
+    """The id of the alternative that ``remedy`` is, where there are any."""
     chosen_by: str = "tool"
     """``tool`` or ``person``."""
 
