@@ -28,7 +28,6 @@ from polkit.module.te_reading import NameSet, OtherStatement, Required, Statemen
 from polkit.module.tools import ToolRun, find_tool, run_tool, run_tools
 
 __all__ = [
-    "KINDS",
     "ARGUMENTS",
     "KINDS",
     "OLDEST",
