@@ -29,7 +29,7 @@ class Settings:
     accepted: frozenset[str] = frozenset()
     extend: bool = False
     base: Optional[str] = None
-    bases: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ("container_t",)
     shared: frozenset[str] = frozenset()
     predict: bool = False
 

@@ -195,6 +195,7 @@ def _binary_build(files: PolicyFiles, info: PolicyInfo, name: str, module_cil: s
     _write_as_cil(files, levels, place)
     # What hll/pp requires of other modules by, and only a module store declares.
     extra = "" if "cil_gen_require" not in module_cil else _GEN_REQUIRE
+    extra += "".join(f"(typeattribute {lost})\n" for lost in _lost_attributes(place / _BASE_CIL, module_cil))
     (place / f"{name}.module.cil").write_text(extra + module_cil, encoding="utf-8")
     jobs = [
         ([*common, "-o", "baseline", _BASE_CIL], place),
@@ -232,6 +233,16 @@ def _write_as_cil(files: PolicyFiles, levels: list[str], place: Path) -> None:
             output=run.output,
             hint="name the module store with --store: then nothing has to be made of the binary policy",
         )
+
+
+_DECLARED = re.compile(r"\(\s*typeattribute\s+([^\s()]+)")
+_JOINED = re.compile(r"\(\s*typeattributeset\s+([^\s()]+)")
+
+
+def _lost_attributes(base: Path, module_cil: str) -> list[str]:
+    """Attributes that the module joins and the binary has lost, because no rule in it uses them."""
+    joined = set(_JOINED.findall(module_cil)) - {"cil_gen_require"} - set(_DECLARED.findall(module_cil))
+    return sorted(joined - set(_DECLARED.findall(base.read_text(encoding="utf-8")))) if joined else []
 
 
 _GEN_REQUIRE = "(typeattribute cil_gen_require)(roleattribute cil_gen_require)\n"
