@@ -151,14 +151,17 @@ class LoadedPolicy:
             key = (target, tclass, source == target)
             asked[key] = (source, asked.get(key, (source, 0))[1] | mask)
         risks: set[Optional[str]] = set()
+        perms: dict[tuple[str, int], list[str]] = {}
         for (target, tclass, to_self), (source, mask) in asked.items():
-            for perm, bit in self._rules.index.bits[tclass].items():
-                if mask & bit and may_be_refused(tclass, perm):
-                    one = (target, tclass, perm, to_self)
-                    if one not in self._refusals:
-                        risk = assess(source, target, tclass, perm, self)
-                        self._refusals[one] = risk.id if risk is not None and risk.refuse else None
-                    risks.add(self._refusals[one])
+            if (tclass, mask) not in perms:
+                given_perms = self._rules.index.perms(tclass, mask)
+                perms[tclass, mask] = [perm for perm in given_perms if may_be_refused(tclass, perm)]
+            for perm in perms[tclass, mask]:
+                one = (target, tclass, perm, to_self)
+                if one not in self._refusals:
+                    risk = assess(source, target, tclass, perm, self)
+                    self._refusals[one] = risk.id if risk is not None and risk.refuse else None
+                risks.add(self._refusals[one])
         return tuple(sorted(risk for risk in risks if risk is not None))
 
     def structural(self, attributes: tuple[str, ...]) -> Grants:
