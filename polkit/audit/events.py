@@ -14,6 +14,7 @@ from typing import Callable, Optional
 
 from polkit.audit.calls import call_text
 from polkit.audit.denial import Denial, event_of
+from polkit.audit.devices import answer_text, node_text
 from polkit.audit.heads import Claim
 from polkit.audit.syscalls import syscall_name
 from polkit.audit.values import string, unquote
@@ -41,6 +42,10 @@ class Circumstances:
     """The system call with the flags that decide what it asks for; None where it has none."""
     exe: Optional[str] = None
     path: Optional[str] = None
+    node: Optional[str] = None
+    """A device node with its numbers (``/dev/nvidia0 195:0``)."""
+    answer: Optional[str] = None
+    """How an ioctl ended: ``success`` or the name of the error."""
 
 
 class EventWindow:
@@ -110,10 +115,13 @@ def circumstances(denial: Denial, companions: list[tuple[Claim, str]]) -> Circum
             items.append(fields)
     removed = [item for item in items if item.get("nametype") == "DELETE"]
     entry = min(removed, key=lambda item: item.get("item", ""), default={})
+    path = None if denial.path else _path(denial, items, directory)
     return replace(
         result,
         call=call_text(result.syscall, call, entry.get("mode")),
-        path=None if denial.path else _path(denial, items, directory),
+        path=path,
+        node=node_text(denial.key.tclass, denial.path or path, denial.inode, items),
+        answer=answer_text(denial.key.perms, result.syscall, call),
     )
 
 

@@ -16,7 +16,10 @@ from polkit.errors import AccountingError
 from polkit.model import SAMPLE, AccessKey, Counted, Denials, Evidence, InputSummary, Unparsed
 
 KINDS = (AVC, USER_AVC, SELINUX_ERR, OTHER)
-SAMPLED = ("comms", "paths", "names", "devices", "exes", "syscalls", "calls", "ports", "levels", "hosts")
+SAMPLED = (
+    *("comms", "paths", "names", "devices", "exes", "syscalls", "calls", "nodes", "answers"),
+    *("ports", "levels", "hosts"),
+)
 """The fields of Evidence that are samples."""
 
 Value = TypeVar("Value", str, int)

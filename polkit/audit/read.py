@@ -26,7 +26,7 @@ IDENTITY = 65536
 """So many bytes of its decompressed content say which source this is."""
 
 LONGEST_LEDGER_LINE = 1 << 24
-"""Bytes. Ten samples of 64 values of 4,096 characters."""
+"""Bytes. Twelve samples of 64 values of 4,096 characters."""
 
 Progress = Callable[[int], None]
 

@@ -56,6 +56,8 @@ class _Count:
     exes: _Sample = field(default_factory=_Sample)
     syscalls: _Sample = field(default_factory=_Sample)
     calls: _Sample = field(default_factory=_Sample)
+    nodes: _Sample = field(default_factory=_Sample)
+    answers: _Sample = field(default_factory=_Sample)
     levels: _Sample = field(default_factory=_Sample)
     hosts: _Sample = field(default_factory=_Sample)
     ports: set[int] = field(default_factory=set)
@@ -74,6 +76,8 @@ class _Count:
         self.exes.add(about.exe)
         self.syscalls.add(about.syscall)
         self.calls.add(about.call)
+        self.nodes.add(about.node)
+        self.answers.add(about.answer)
         self.levels.add(denial.levels)
         self.hosts.add(denial.host)
         self.ports.update(denial.ports)
@@ -92,6 +96,8 @@ class _Count:
             exes=self.exes.values(),
             syscalls=self.syscalls.values(),
             calls=self.calls.values(),
+            nodes=self.nodes.values(),
+            answers=self.answers.values(),
             ports=smallest(self.ports),
             levels=self.levels.values(),
             hosts=self.hosts.values(),

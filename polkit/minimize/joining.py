@@ -31,6 +31,8 @@ def join_evidence(parts: Iterable[Evidence]) -> Evidence:
         exes=sample(lambda part: part.exes),
         syscalls=sample(lambda part: part.syscalls),
         calls=sample(lambda part: part.calls),
+        nodes=sample(lambda part: part.nodes),
+        answers=sample(lambda part: part.answers),
         ports=tuple(sorted({port for part in all_parts for port in part.ports})[:SAMPLE]),
         levels=sample(lambda part: part.levels),
         hosts=sample(lambda part: part.hosts),

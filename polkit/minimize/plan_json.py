@@ -105,6 +105,8 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "exes": list(evidence.exes),
         "syscalls": list(evidence.syscalls),
         "calls": list(evidence.calls),
+        "nodes": list(evidence.nodes),
+        "answers": list(evidence.answers),
         "ports": list(evidence.ports),
         "levels": list(evidence.levels),
         "hosts": list(evidence.hosts),

@@ -34,6 +34,10 @@ class Evidence:
     syscalls: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     """System calls with the flags that decide what they ask for (``openat(O_RDWR|O_CREAT)``); none without any."""
+    nodes: tuple[str, ...] = ()
+    """Device nodes with their numbers (``/dev/nvidia0 195:0``), where a record of the event tells them."""
+    answers: tuple[str, ...] = ()
+    """How ioctls ended: ``success``, or the error's name (``ENOTTY``; ``EACCES`` where they were refused)."""
     ports: tuple[int, ...] = ()
     levels: tuple[str, ...] = ()
     """``source level -> target level`` pairs."""
