@@ -178,7 +178,8 @@ def _comments(one: object, decisions: Iterable[Decision], rules: Iterable[Rule])
     lines = [_evidence_line(decision) for decision in concerned if not decision.follows]
     if len(lines) > _SHOWN:
         lines = [*lines[:_SHOWN], f"and {len(lines) - _SHOWN} more decisions"]
-    lines += [_evidence_line(decision) for decision in concerned if decision.follows]
+    if isinstance(one, AvRule):
+        lines += [_evidence_line(decision) for decision in concerned if decision.follows]
     beside = [rule for rule in rules if rule != one and _same_place(one, rule)]
     if isinstance(one, XpermRule):
         lines = [] if any(isinstance(rule, AvRule) for rule in beside) else lines
@@ -230,7 +231,7 @@ def _evidence_line(decision: Decision) -> str:
     for word, values in (
         ("comm", evidence.comms),
         ("path", evidence.paths or evidence.names),
-        ("syscall", evidence.calls if decision.follows and evidence.calls else evidence.syscalls),
+        ("syscall", _calls(decision)),
         ("port", tuple(str(port) for port in evidence.ports)),
     ):
         if values:
@@ -241,10 +242,18 @@ def _evidence_line(decision: Decision) -> str:
     return "; ".join(parts)
 
 
+def _calls(decision: Decision) -> tuple[str, ...]:
+    """The system calls; of a predicted decision with their flags, which it rests on (``openat O_RDWR|O_CREAT``)."""
+    evidence = decision.evidence
+    if not decision.follows or not evidence.calls:
+        return evidence.syscalls
+    return tuple(call.replace("(", " ").rstrip(")") for call in evidence.calls)
+
+
 def _summary(plan: Plan) -> tuple[str, ...]:
     lines = [f"From {plan.input.denials} denials: {plan.input.distinct} distinct, {len(plan.decisions)} decisions."]
     if plan.predicted:
-        lines.append("Not all of it was observed: rules marked `predicted from` are what the denials imply.")
+        lines.append("Not all of it was observed: where a comment says predicted, no record shows it.")
     if plan.policy is not None:
         lines.append(f"For the target policy with SHA-256 {plan.policy.sha256}.")
     else:
