@@ -67,6 +67,24 @@ def publish(target: Path) -> Iterator[Scratch]:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file of ASCII text, so that a reader sees all of the old or all of the new. Raises SourceError."""
+    target = path.absolute()
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:64]}.", dir=target.parent)
+        temporary = Path(name)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise SourceError(f"{path}: {error.strerror or error}") from error
+
+
 def _umask() -> int:
     """The process's file mode mask, which can only be read by setting it."""
     mask = os.umask(0o077)
