@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Optional
 
 from polkit.errors import AccountingError
+from polkit.minimize.alternatives import Chooser, ask
 from polkit.minimize.choosing import choose_booleans
 from polkit.minimize.commands import settle_commands
 from polkit.minimize.grouping import Decided, Diagnosed, Draft, gate, group
@@ -20,13 +21,13 @@ from polkit.policy import Access, TargetPolicy
 _XPERM_PERMISSIONS = {"ioctl": "ioctl", "nlmsg": "nlmsg"}
 
 
-def make_plan(denials: Denials, policy: TargetPolicy, settings: Settings) -> Plan:
-    """All decisions for one input against one policy.
+def make_plan(denials: Denials, policy: TargetPolicy, settings: Settings, chooser: Optional[Chooser] = None) -> Plan:
+    """All decisions for one input against one policy; with a chooser each has its alternatives, and one may be taken.
 
     Raises AccountingError when an access of the input is in no decision, or in two.
     """
     domain = own_domain(denials.counted, policy, settings)
-    decided = decide_all(denials, policy, settings, domain)
+    decided = decide_all(denials, policy, settings, domain, chooser)
     decisions = tuple(one.decision for one in decided if not one.decision.follows)
     predicted = tuple(one.decision for one in decided if one.decision.follows)
     domain = domain if domain is not None and _has_rules((*decisions, *predicted), domain.name) else None
@@ -78,10 +79,14 @@ def _notes(denials: Denials, policy: TargetPolicy) -> tuple[str, ...]:
 
 
 def decide_all(
-    denials: Denials, policy: TargetPolicy, settings: Settings, domain: Optional[OwnDomain]
+    denials: Denials,
+    policy: TargetPolicy,
+    settings: Settings,
+    domain: Optional[OwnDomain],
+    chooser: Optional[Chooser] = None,
 ) -> tuple[Decided, ...]:
     """The decisions of ``make_plan``, each with the diagnosed permissions behind it; predicted ones last, where the
-    settings ask for them. ``domain``: of ``own_domain``."""
+    settings ask for them. ``domain``: of ``own_domain``. Without a chooser no alternatives are looked for."""
     denials = recorded_on_base(denials, domain, policy)
     if domain is not None and domain.base is None and policy.type_name(domain.name) is None:
         policy = policy.with_domain(domain.name, like(domain, policy, settings))
@@ -96,6 +101,8 @@ def decide_all(
             f"{denials.summary.accesses} accesses were read and {spread} decided",
             "This is a defect of polkit; please report it with the log",
         )
+    if chooser is not None:
+        decided = ask(chooser, decided, domain, policy, settings)
     return (*decided, *_predicted(decided, own, domain, policy, settings)) if settings.predict else decided
 
 
