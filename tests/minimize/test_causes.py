@@ -37,7 +37,7 @@ TABLE: list[tuple[str, str, dict[str, Any], tuple[str, tuple[str, ...], str]]] =
     (
         "boolean off on that host",
         avc("read", "dri_device_t", "chr_file", fields='path="/dev/dri/card0"'),
-        {"booleans": {"container_use_dri_devices": False}},
+        {"booleans": {"container_use_dri_devices": False}, "extend": True},
         ("boolean", (), "boolean"),
     ),
     ("alias of a type", avc("read", "container_file_t", source="svirt_lxc_net_t"), {}, ("already-allowed", (), "none")),
@@ -124,11 +124,22 @@ TABLE: list[tuple[str, str, dict[str, Any], tuple[str, tuple[str, ...], str]]] =
     (
         "GPU behind booleans",
         avc("read write open", "xserver_misc_device_t", "chr_file", fields=NVIDIA),
-        {},
+        {"extend": True},
         ("boolean", (), "boolean"),
     ),
-    ("network file system behind a boolean", avc("read", "nfs_t"), {}, ("boolean", (), "boolean")),
-    ("two booleans at once", avc("read", "vhost_device_t", "blk_file"), {}, ("boolean", (), "boolean")),
+    (
+        "GPU behind booleans, in a domain of its own",
+        avc("read write open", "xserver_misc_device_t", "chr_file", fields=NVIDIA),
+        {},
+        ("boolean", (), "allow"),
+    ),
+    ("network file system behind a boolean", avc("read", "nfs_t"), {"extend": True}, ("boolean", (), "boolean")),
+    (
+        "two booleans at once",
+        avc("read", "vhost_device_t", "blk_file"),
+        {"extend": True},
+        ("boolean", (), "boolean"),
+    ),
     (
         "bind a generic port",
         avc(
@@ -213,7 +224,8 @@ def test_one_record_several_causes_is_spread(plan_of: Planner) -> None:
 
 
 def test_the_cheapest_boolean_comes_first_with_what_each_would_allow(plan_of: Planner) -> None:
-    (decision,) = plan_of(avc("read write", "xserver_misc_device_t", "chr_file", fields=NVIDIA)).decisions
+    log = avc("read write", "xserver_misc_device_t", "chr_file", fields=NVIDIA)
+    (decision,) = plan_of(log, extend=True).decisions
     options = decision.remedy.options
     assert [option.settings for option in options[:2]] == [
         (("container_use_xserver_devices", True),),
@@ -222,6 +234,8 @@ def test_the_cheapest_boolean_comes_first_with_what_each_would_allow(plan_of: Pl
     assert options[0].grants.types == 1
     assert options[1].grants.accesses > 10 * options[0].grants.accesses
     assert decision.remedy.commands == ("setsebool -P container_use_xserver_devices=on",)
+    (own,) = plan_of(log).decisions
+    assert (own.remedy.options, own.remedy.commands) == (options, ())
 
 
 def test_a_dear_boolean_of_one_tuple_is_not_another_ones_remedy(plan_of: Planner) -> None:
@@ -259,8 +273,10 @@ def test_ioctl_without_a_command_is_not_cut_off_by_one_with_it(plan_of: Planner)
 
 
 def test_a_rule_on_the_process_itself_says_self(plan_of: Planner) -> None:
-    (decision,) = plan_of(avc("execheap", "container_t", "process", levels=SELF)).decisions
-    assert decision.remedy.rules == (AvRule("allow", "container_t", "self", "process", ("execheap",)),)
+    record = avc("execheap", "container_t", "process", levels=SELF)
+    for settings, source in (({}, "vllm_t"), ({"extend": True}, "container_t")):
+        (decision,) = plan_of(record, **settings).decisions
+        assert decision.remedy.rules == (AvRule("allow", source, "self", "process", ("execheap",)),)
 
 
 def test_risky_access_is_refused_until_it_is_accepted(plan_of: Planner) -> None:
@@ -287,6 +303,7 @@ def test_a_boolean_that_opens_what_is_refused_elsewhere_says_so(plan_of: Planner
     (decision,) = plan_of(record).decisions
     assert decision.remedy.options[0].settings == (("container_use_devices", True),)
     assert {"memory", "raw-disk"} <= set(decision.remedy.options[0].grants.refused)
-    assert decision.risk == "high"
-    assert decision.remedy.kind == "boolean"
     assert "memory" in decision.remedy.text
+    (extended,) = plan_of(record, extend=True).decisions
+    assert (extended.risk, extended.remedy.kind) == ("high", "boolean")
+    assert "memory" in extended.remedy.text
