@@ -137,12 +137,13 @@ def _asked(decision: Decision, domain: Optional[OwnDomain]) -> Iterable[tuple[st
 
 
 def _hidden(decision: Decision, policy: TargetPolicy) -> Iterable[tuple[str, str, str, str]]:
-    """What dontaudit rules kept out of the log and a relabel takes along: part of the remedy, and nobody's evidence."""
-    silent = policy.dontaudited(decision.source, decision.target, decision.tclass)
+    """What a relabel takes along: hidden on the old label by dontaudit rules, or allowed there, so in no log."""
     for cause, remedy in zip((decision.cause, *decision.also), _remedies(decision)):
         for rule in remedy.rules:
             if cause == "mislabeled" and isinstance(rule, AvRule) and rule.kind == "allow":
-                yield from ((rule.source, rule.target, rule.tclass, perm) for perm in silent.intersection(rule.perms))
+                old = (decision.source, decision.target, rule.tclass)
+                unseen = policy.dontaudited(*old) | policy.allowed(*old)
+                yield from ((rule.source, rule.target, rule.tclass, perm) for perm in unseen.intersection(rule.perms))
 
 
 def _targets(rule: AvRule, domain: str, policy: TargetPolicy) -> Iterable[str]:

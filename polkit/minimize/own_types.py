@@ -1,180 +1,186 @@
 """Which host directories and ports get a type of the module's own, and what that type is.
 
 A first pass over all denials, so that one directory has one type: read-only where nothing ever wrote, read-write
-otherwise. A relabelled directory is a mount's source or a directory of observed paths, never a system directory.
+where something did. An existing type is taken instead only where it gives exactly what was observed.
 """
 
 from __future__ import annotations
 
-import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Optional
 
+from polkit.minimize.existing_types import Wanted, fitting_type
 from polkit.minimize.generic_types import why_generic
-from polkit.minimize.paths import HostPath
-from polkit.minimize.question import DEVICE_CLASSES, FILE_CLASSES, LabelTree, OwnTypes, Settings, host_path
-from polkit.model import Counted, Port
+from polkit.minimize.own_ports import own_ports
+from polkit.minimize.paths import is_below
+from polkit.minimize.placing import Placed, is_too_high, placed
+from polkit.minimize.question import FILE_CLASSES, WRITING, LabelTree, OwnTypes, Settings
+from polkit.minimize.regions import Region, Seen, joined_directories, region_of, regions
+from polkit.model import Counted
 from polkit.module import quote_path, tree_pattern
 from polkit.policy import TargetPolicy
 
-WRITING = frozenset(
-    (
-        *("append", "add_name", "create", "link", "mounton", "quotaon", "relabelfrom", "relabelto", "remove_name"),
-        *("rename", "reparent", "rmdir", "setattr", "swapon", "unlink", "write"),
-    )
-)
-"""Permissions of file classes that change the object; with one of them a directory's type is a read-write one."""
-
-PORT_PERMISSIONS = frozenset({"name_bind", "name_connect"})
-_MEDIA = re.compile(r"/(mnt|media|run/media)/")
-_SYSTEM = re.compile(
-    r"/(|bin|boot(/.*)?|dev(/.*)?|etc(/(ssl|pki|selinux|systemd)(/.*)?)?|home(/[^/]+)?|lib(32|64)?|libx32|media|mnt|opt"
-    r"|proc(/.*)?|root|run(/[^/]+)?|sbin|srv|sys(/.*)?|tmp|usr(/[^/]+)?|usr/local/[^/]+"
-    r"|var(/(cache|lib|lock|log|opt|run|spool|tmp))?|var/run/[^/]+|var/lib/(containers|docker|kubelet|selinux)(/.*)?)"
-)
-
-
-def is_system_directory(path: str) -> bool:
-    """A directory that more than one program lives by: giving it a module's own type would break others."""
-    return _SYSTEM.fullmatch(path) is not None
+_Sides = tuple[str, str]
+"""Source and target type, canonical where the policy knows them."""
 
 
 def own_types(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> OwnTypes:
     """The directories, device nodes and ports that need a type of the module's own, each with its type."""
     listed = tuple(counted)
     trees, pathless = _trees(listed, policy, settings)
-    return OwnTypes(trees, pathless, _ports(listed, policy, settings))
+    return OwnTypes(trees, pathless, own_ports(listed, policy, settings))
 
 
-_Trees = dict[str, LabelTree]
-_Pathless = dict[tuple[str, str], LabelTree]
+@dataclass
+class _Root:
+    """A directory (or object) that is labelled, and what was observed at or below it."""
+
+    path: str
+    objects: list[Placed] = field(default_factory=list)
+    mounted: bool = False
+
+    def regions(self) -> tuple[Region, ...]:
+        """Where which label goes."""
+        written = {one.path for one in self.objects if not WRITING.isdisjoint(one.counted.key.perms)}
+        return regions(self.path, {Seen(one.path, one.tclass, one.path in written) for one in self.objects})
 
 
-def _trees(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> tuple[_Trees, _Pathless]:
-    """From each observed host path that needs a type to the tree it lies in; and the same for records without a path.
-
-    Directories of different domains get different types, so that neither domain gets at the other's.
-    """
-    roots: dict[str, str] = {}
-    uses: dict[str, _Use] = {}
-    known: dict[tuple[str, str], set[str]] = {}
-    without_path: list[Counted] = []
-    for one in counted:
-        if not one.evidence.paths:
-            without_path.append(one)
-        for path, root in _needed(one, policy, settings):
-            roots[path] = root
-            known.setdefault(_sides(one, policy), set()).add(root)
-            use = uses.setdefault(root, _Use())
-            use.sources.add(_sides(one, policy)[0])
-            use.device = use.device or (one.key.tclass in DEVICE_CLASSES and path.startswith("/dev/"))
-            use.written = use.written or not WRITING.isdisjoint(one.key.perms)
-    single = {sides: min(found) for sides, found in known.items() if len(found) == 1 and not uses[min(found)].device}
-    for one in without_path:
-        root_of_all = single.get(_sides(one, policy))
-        if root_of_all is not None and not WRITING.isdisjoint(one.key.perms):
-            uses[root_of_all].written = True
-    owners = {frozenset(use.sources) for use in uses.values()}
-    trees = {root: _tree(root, use, len(owners) > 1, policy, settings) for root, use in uses.items()}
-    by_path = {path: trees[root] for path, root in sorted(roots.items())}
-    return by_path, {sides: trees[root] for sides, root in single.items()}
+_Regions = dict[str, tuple[Region, ...]]
+"""From a root's path to where which label goes."""
 
 
-def _sides(one: Counted, policy: TargetPolicy) -> tuple[str, str]:
-    """Source and target type, canonical where the policy knows them."""
+def _trees(
+    counted: tuple[Counted, ...], policy: TargetPolicy, settings: Settings
+) -> tuple[dict[str, LabelTree], dict[_Sides, tuple[LabelTree, ...]]]:
+    """From each observed host path that needs a type to the tree it lies in; and the same for records without path."""
+    roots = _roots([one for each in counted for one in placed(each, policy, settings)], policy)
+    found = {root.path: root.regions() for root in roots}
+    single = _single(roots)
+    for each in counted:
+        where = None if each.evidence.paths else single.get(_sides(each, policy))
+        if where and not WRITING.isdisjoint(each.key.perms) and not any(one.written for one in found[where]):
+            found[where] = (found[where][0]._replace(written=True),)  # nothing tells which part of it was written
+    used: dict[Region, list[Placed]] = {}
+    for root in roots:
+        for one in root.objects:
+            used.setdefault(region_of(one.path, one.tclass, found[root.path]), []).append(one)
+    trees = _labelled(used, _volumes(roots, found), policy, settings)
+    by_path = {one.path: trees[region] for region, use in used.items() for one in use}
+    of_root = {path: tuple(trees[one] for one in inside if one in trees) for path, inside in found.items()}
+    return dict(sorted(by_path.items())), {sides: of_root[path] for sides, path in single.items()}
+
+
+def _single(roots: Iterable[_Root]) -> dict[_Sides, str]:
+    """From (source, target type) to the one root where all its known paths lie."""
+    known: dict[_Sides, set[str]] = {}
+    for root in roots:
+        for one in root.objects:
+            known.setdefault((one.source, one.target), set()).add("" if one.is_device else root.path)
+    return {sides: min(found) for sides, found in known.items() if len(found) == 1 and "" not in found}
+
+
+def _volumes(roots: Iterable[_Root], found: _Regions) -> frozenset[str]:
+    """The sources of mounts that have one label everywhere."""
+    return frozenset(
+        root.path
+        for root in roots
+        if root.mounted
+        and len(found[root.path]) == 1
+        and not any(path != root.path and is_below(path, root.path) for path in found)
+    )
+
+
+def _sides(one: Counted, policy: TargetPolicy) -> _Sides:
     source, target = one.key.source.type, one.key.target.type
     return policy.type_name(source) or source, policy.type_name(target) or target
 
 
-@dataclass
-class _Use:
-    """Who does what below a root."""
-
-    sources: set[str] = field(default_factory=set)
-    device: bool = False
-    written: bool = False
-
-
-def _ports(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> dict[Port, str]:
-    """A type for each port that no rule gives; with more than one, its number is part of the type's name."""
-    ports = {
-        one.key.port
-        for one in counted
-        if one.key.port is not None and not _ports_given(one, policy) and not PORT_PERMISSIONS.isdisjoint(one.key.perms)
-    }
-    if len(ports) == 1:
-        return dict.fromkeys(ports, f"{settings.module}_port_t")
-    return {port: f"{settings.module}_{port.protocol}{port.number}_port_t" for port in sorted(ports)}
+def _roots(objects: Iterable[Placed], policy: TargetPolicy) -> list[_Root]:
+    """Every root with what lies in it and in no root further in, outermost first."""
+    listed = tuple(objects)
+    paths = {one.root for one in listed if one.given} | _taken_together(listed, policy)
+    roots = {path: _Root(path) for path in sorted(paths)}
+    for one in listed:
+        root = roots[max((path for path in roots if is_below(one.path, path)), key=len)]
+        root.objects.append(one)
+        root.mounted = root.mounted or (one.given and one.root == root.path and not one.is_device)
+    return [root for root in roots.values() if root.objects]
 
 
-def _ports_given(one: Counted, policy: TargetPolicy) -> bool:
-    """The policy's rules give all of it already."""
-    key = one.key
-    return PORT_PERMISSIONS.intersection(key.perms) <= policy.allowed(key.source.type, key.target.type, key.tclass)
+def _taken_together(objects: tuple[Placed, ...], policy: TargetPolicy) -> set[str]:
+    """Directories that no mount gives: those of one domain that lie beside each other become the one above them.
 
-
-def _needed(one: Counted, policy: TargetPolicy, settings: Settings) -> Iterable[tuple[str, str]]:
-    """(host path, tree root) for every path of one count that no existing label fits."""
-    key = one.key
-    source, target = policy.type_name(key.source.type), policy.type_name(key.target.type)
-    if key.tclass not in FILE_CLASSES or source is None or target is None:
-        return
-    if not why_generic(policy, source, target, key.tclass):
-        return
-    from_container = policy.is_container_domain(source)
-    for path in one.evidence.paths:
-        place = host_path(path, key.tclass, one.evidence, from_container, settings.paths)
-        if place is None or not _free_to_label(place, source, target, key.tclass, policy):
-            continue
-        root = _root(place, target, key.tclass)
-        if root is not None:
-            yield place.path, root
-
-
-def _free_to_label(place: HostPath, source: str, target: str, tclass: str, policy: TargetPolicy) -> bool:
-    """Nobody else labels the path: file_contexts has no better type for it, and does not leave it to its program.
-
-    ``<<none>>`` (no answer) outside of mounted media means that a program labels the file itself, as cron its tables.
+    What is only read and what is written are taken together apart, and never a directory that file_contexts gives a
+    label of its own.
     """
-    if better_label(place, source, target, tclass, policy) is not None:
-        return False
-    media = _MEDIA.match(place.path) is not None
-    return media or not policy.has_file_contexts or policy.file_label(place.path, tclass) is not None
+    groups: dict[tuple[str, bool], dict[str, Placed]] = {}
+    found = [one for one in objects if not one.given]
+    written = {one.root for one in found if not WRITING.isdisjoint(one.counted.key.perms)}
+    single = {one.path for one in found if one.root == one.path and one.tclass != "dir"}
+    for one in found:
+        if one.root not in single:
+            groups.setdefault((one.source, one.root in written), {})[one.root] = one
+    joined = set(single)
+    for (source, _), members in groups.items():
+        targets = {one.target for one in members.values()}
+
+        def joinable(path: str, source: str = source, targets: set[str] = targets) -> bool:
+            return not is_too_high(path) and _is_unlabelled(path, source, targets, policy)
+
+        joined.update(joined_directories(members, joinable))
+    return joined
 
 
-def better_label(place: HostPath, source: str, target: str, tclass: str, policy: TargetPolicy) -> Optional[str]:
-    """The type file_contexts gives a host path, where that is another one than the file has and not a generic one."""
-    label = policy.file_label(place.path, tclass)
-    if label is None or policy.type_name(label.type) in (None, target):
-        return None
-    return None if why_generic(policy, source, label.type, tclass) else label.type
+def _is_unlabelled(directory: str, source: str, targets: set[str], policy: TargetPolicy) -> bool:
+    """file_contexts means nothing by the label of a directory: none, a generic one, or the one that its files have."""
+    label = policy.file_label(directory, "dir")
+    return label is None or label.type in targets or bool(why_generic(policy, source, label.type, "dir"))
 
 
-def _root(place: HostPath, target: str, tclass: str) -> Optional[str]:
-    """The directory or file to label: the mount's source where that is nobody else's, else the path's own directory.
+def _labelled(
+    used: dict[Region, list[Placed]], volumes: frozenset[str], policy: TargetPolicy, settings: Settings
+) -> dict[Region, LabelTree]:
+    """The label of each region. Those of different domains get different types, so that neither gets at the other's."""
+    kinds = {region: _kind(region, use) for region, use in used.items()}
+    owners = {region: frozenset(one.source for one in use) for region, use in used.items()}
+    several = Counter(kind for kind, _ in {(kinds[region], owners[region]) for region in used})
+    trees = {}
+    for region, use in used.items():
+        kind = kinds[region]
+        attributes = ("device_node", "file_type") if kind == "device" else ("file_type",)
+        existing = fitting_type(_wanted(use), policy, settings)
+        place = policy.spoken_of(region.path)
+        trees[region] = LabelTree(
+            root=region.path,
+            pattern=quote_path(place) if region.kind else tree_pattern(place),
+            kind=region.kind,
+            type=existing or _name(kind, owners[region] if several[kind] > 1 else frozenset(), settings),
+            attributes=tuple(attribute for attribute in attributes if policy.types(attribute)),
+            writable=region.written,
+            own=existing is None,
+            volume=region.path in volumes,
+        )
+    return trees
 
-    A host process's path is labelled only where nothing in file_contexts matches it; elsewhere the type is wrong
-    because the file was moved, and restoring it is the remedy.
-    """
-    if tclass in DEVICE_CLASSES and place.path.startswith("/dev/"):
-        return place.path
-    if place.mount is not None and not is_system_directory(place.mount.host):
-        return place.mount.host
-    if place.mount is None and target != "default_t":
-        return None
-    directory = place.path if tclass == "dir" else posixpath.dirname(place.path)
-    if not is_system_directory(directory):
-        return directory
-    return None if is_system_directory(place.path) else place.path
+
+def _kind(region: Region, use: Iterable[Placed]) -> str:
+    if any(one.is_device for one in use):
+        return "device"
+    return "cache" if region.written else "model"
 
 
-def _tree(root: str, use: _Use, several: bool, policy: TargetPolicy, settings: Settings) -> LabelTree:
-    kind = "device" if use.device else ("cache" if use.written else "model")
-    attributes = ("device_node", "file_type") if use.device else ("file_type",)
-    known = tuple(attribute for attribute in attributes if policy.types(attribute))
-    pattern = quote_path(root) if use.device else tree_pattern(root)
-    owner = "_".join(re.sub(r"_t\Z|[^A-Za-z0-9_]", "", source) for source in sorted(use.sources))[:48]
-    name = f"{settings.module}_{owner}_{kind}_t" if several else f"{settings.module}_{kind}_t"
-    return LabelTree(root, pattern, name, known, use.written)
+def _name(kind: str, owners: frozenset[str], settings: Settings) -> str:
+    owner = "_".join(re.sub(r"_t\Z|[^A-Za-z0-9_]", "", source) for source in sorted(owners))[:48]
+    return f"{settings.module}_{owner}_{kind}_t" if owner else f"{settings.module}_{kind}_t"
+
+
+def _wanted(use: Iterable[Placed]) -> Wanted:
+    """What each domain was refused in a region, and the types it has there now."""
+    perms: dict[tuple[str, str], set[str]] = {}
+    present = set()
+    for one in use:
+        present.add(one.target)
+        perms.setdefault((one.source, one.tclass), set()).update(one.counted.key.perms)
+    return Wanted({key: frozenset(found) for key, found in perms.items()}, frozenset(present), FILE_CLASSES)

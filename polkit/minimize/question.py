@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from polkit.minimize.paths import HostPath, PathMap, normal_path
 from polkit.model import AccessKey, Evidence, LevelRelations, Party, Port, Remedy
@@ -11,6 +11,13 @@ from polkit.policy import Access, Risk, TargetPolicy, Verdict
 
 FILE_CLASSES = frozenset({"file", "dir", "lnk_file", "chr_file", "blk_file", "sock_file", "fifo_file"})
 DEVICE_CLASSES = frozenset({"chr_file", "blk_file"})
+WRITING = frozenset(
+    (
+        *("append", "add_name", "create", "link", "mounton", "quotaon", "relabelfrom", "relabelto", "remove_name"),
+        *("rename", "reparent", "rmdir", "setattr", "swapon", "unlink", "write"),
+    )
+)
+"""Permissions of file classes that change the object; with one of them a directory's type is a read-write one."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +43,30 @@ class Settings:
 
 @dataclass(frozen=True)
 class LabelTree:
-    """A host directory (or one file, or a device node) that is to get a type of the module's own."""
+    """A host directory with all below it, or with a ``kind`` (file_contexts(5)) that object alone, and its type.
+
+    ``own``: a type of the module's own, else an existing one that fits exactly. ``volume``: the whole of what a
+    container mounts, with one label everywhere.
+    """
 
     root: str
     pattern: str
     type: str
     attributes: tuple[str, ...]
     writable: bool
+    kind: str = ""
+    own: bool = True
+    volume: bool = False
+
+
+class PortRange(NamedTuple):
+    """Neighbouring ports that are labelled together; ``own`` as of a LabelTree."""
+
+    protocol: str
+    low: int
+    high: int
+    type: str
+    own: bool
 
 
 @dataclass(frozen=True)
@@ -51,10 +75,10 @@ class OwnTypes:
 
     trees: dict[str, LabelTree] = field(default_factory=dict)
     """From a host path in the evidence to the tree it lies in; only paths that need a type of the module's own."""
-    pathless: dict[tuple[str, str], LabelTree] = field(default_factory=dict)
-    """From (source, target type) to the one tree where all its known paths lie: for records that name no path."""
-    ports: dict[Port, str] = field(default_factory=dict)
-    """From a port that needs a label to its type."""
+    pathless: dict[tuple[str, str], tuple[LabelTree, ...]] = field(default_factory=dict)
+    """From (source, target type) to the trees of the one root where all its known paths lie: for records with none."""
+    ports: dict[Port, PortRange] = field(default_factory=dict)
+    """From a port that needs a label to the ports that are labelled with it."""
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,18 @@ def test_read_only_evidence_gives_a_read_only_type_and_never_z(plan_of: Planner)
     assert not perms & {"write", "append", "create", "unlink", "execute", "setattr", "ioctl"}
 
 
-def test_one_write_makes_the_whole_directory_read_write(plan_of: Planner) -> None:
-    log = read("/models/a") + avc("write", "default_t", "dir", fields='path="/models/tmp" dev="dm-0"', serial=2)
+def test_what_is_written_gets_a_type_of_its_own_and_what_is_read_stays_read_only(plan_of: Planner) -> None:
+    log = read("/models/a") + avc("write", "default_t", "dir", fields='path="/models/.cache" dev="dm-0"', serial=2)
     plan = plan_of(log, mounts={"/srv/models": "/models"})
-    assert {decision.remedy.type for decision in plan.decisions} == {"vllm_cache_t"}
+    assert {decision.remedy.pattern: decision.remedy.type for decision in plan.decisions} == {
+        "/srv/models(/.*)?": "vllm_model_t",
+        r"/srv/models/\.cache(/.*)?": "vllm_cache_t",
+    }
+    source = assemble(plan, "vllm", "1.0.0")
+    assert source is not None
+    given = {(rule.target, rule.tclass): set(rule.perms) for rule in source.access.rules}
+    assert "write" in given["vllm_cache_t", "dir"]
+    assert all(not perms & {"write", "append"} for (type_, _), perms in given.items() if type_ == "vllm_model_t")
 
 
 def test_two_directories_two_types(plan_of: Planner) -> None:

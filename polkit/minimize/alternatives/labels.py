@@ -12,9 +12,8 @@ from polkit.minimize.alternatives.costs import Price, fixed
 from polkit.minimize.alternatives.ways import POLICY, SHARED, Case, Way, main_changed, main_of
 from polkit.minimize.grouping import Diagnosed
 from polkit.minimize.ladder import fresh_label
-from polkit.minimize.own_types import WRITING
 from polkit.minimize.paths import Mount
-from polkit.minimize.question import Question
+from polkit.minimize.question import WRITING, Question
 from polkit.model import EQUAL_LEVELS, Cost, LevelRelations, Remedy
 
 _READ_ONLY = ("container_ro_file_t", "container_share_t")
@@ -62,14 +61,21 @@ def _reach(case: Case, type_: str) -> int:
 def _written(case: Case) -> bool:
     """The tree is one that something in the evidence writes."""
     own = case.first.own
-    trees = {tree.type: tree for tree in (*own.trees.values(), *own.pathless.values())}
+    trees = {tree.type: tree for tree in own.trees.values()}
     return any(trees[declared.name].writable for declared in case.decision.remedy.types if declared.name in trees)
+
+
+def _is_written_volume(case: Case) -> bool:
+    """All of a mount is written: the engine would give what is only read the same label."""
+    declared = {one.name for one in case.decision.remedy.types}
+    trees = [tree for tree in case.first.own.trees.values() if tree.type in declared]
+    return bool(trees) and all(tree.volume and tree.writable for tree in trees)
 
 
 def _by_engine(case: Case) -> Iterator[Way]:
     """``:Z`` and ``:z`` on the volume: for what is written, and with what they cost."""
     type_, mount = case.policy.container_file_type(), _mount_of(case)
-    if type_ is None or mount is None or not _written(case):
+    if type_ is None or mount is None or not _is_written_volume(case):
         return
     host, inside = shlex.quote(mount.host), shlex.quote(mount.container)
 

@@ -8,8 +8,8 @@ from typing import Optional
 
 from polkit.minimize.alternatives.costs import fixed
 from polkit.minimize.alternatives.ways import POLICY, Case, Way, main_changed, main_of
-from polkit.minimize.causes.port_label import GENERIC_PORTS
 from polkit.minimize.grouping import Diagnosed
+from polkit.minimize.own_ports import GENERIC_PORTS
 from polkit.model import Cost
 
 _CANDIDATES = 12

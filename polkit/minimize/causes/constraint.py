@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from polkit.minimize.own_types import WRITING
-from polkit.minimize.question import Finding, Question
+from polkit.minimize.question import WRITING, Finding, Question
 from polkit.model import Remedy
 from polkit.policy import FailedConstraint
 

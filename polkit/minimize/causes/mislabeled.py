@@ -11,17 +11,20 @@ import shlex
 from typing import Optional
 
 from polkit.minimize.generic_types import why_generic
-from polkit.minimize.own_types import WRITING, better_label
 from polkit.minimize.paths import HostPath, is_below
-from polkit.minimize.question import FILE_CLASSES, Finding, LabelTree, Question
+from polkit.minimize.placing import better_label
+from polkit.minimize.question import FILE_CLASSES, WRITING, Finding, LabelTree, Question
 from polkit.minimize.rules_for import rules_for, tells_no_command
 from polkit.model import AvRule, FileContext, Remedy, Rule, TypeDeclaration
+from polkit.module import KINDS
 
 _IMAGE = re.compile(r"/(usr|lib|lib32|lib64|libx32|bin|sbin|etc|opt)(/|\Z)")
 _IMAGE_TYPES = frozenset({"var_lib_t", "var_t", "default_t", "unlabeled_t", "usr_t", "mnt_t", "user_home_t"})
 _VOLATILE = re.compile(r"/(tmp|var/tmp|run|var/run|proc|sys|dev/shm|dev/pts)(/|\Z)")
 _NETWORK_TYPES = frozenset({"nfs_t", "cifs_t", "fusefs_t", "ceph_t", "cephfs_t", "removable_t", "dosfs_t"})
-_KINDS = {"dir": "-d", "chr_file": "-c", "blk_file": "-b"}
+_PLAIN = ("dir", "file", "lnk_file")
+_NEVER_ALONG = frozenset({"ioctl", "execmod", "entrypoint"})
+_SHOWN = 4
 STORAGE = "/var/lib/containers/storage"
 
 
@@ -105,57 +108,76 @@ def _leave_alone(question: Question, place: HostPath) -> bool:
 
 def _own_type(question: Question) -> Optional[Finding]:
     """A host directory that nobody labelled: an fcontext entry with a type of the module's own."""
-    trees = [question.own.trees[place.path] for place in question.host_paths() if place.path in question.own.trees]
-    trees = list(dict.fromkeys(trees)) or _without_path(question)
+    found = [question.own.trees[place.path] for place in question.host_paths() if place.path in question.own.trees]
+    trees = sorted(set(found), key=lambda tree: (tree.root, tree.kind)) or _without_path(question)
     generic = why_generic(question.policy, question.source, question.target, question.key.tclass)
     if not trees or not generic:
         return None
-    first = trees[0]
-    commands = tuple(_relabel_command(tree) for tree in trees)
-    text = f"Label {first.root} as {first.type}, a type of the module's own that is {_mode(first)} to this domain."
-    if first.writable and question.from_container:
-        text += (
-            " For a volume of one container :Z would do too (it rewrites the labels of the whole directory; "
-            "with :z every container could then write it)."
-        )
+    first, own = trees[0], [tree for tree in trees if tree.own]
     why = (
         f"{first.root} is labelled {question.target}, which means {generic}; an allow rule on it would open every "
         "such file."
     )
     remedy = Remedy(
         "fcontext",
-        text,
-        commands,
+        _how_to_label(question, trees),
+        tuple(dict.fromkeys(_relabel_command(question, tree) for tree in trees)),
         path=first.root,
         pattern=first.pattern,
         type=first.type,
-        rules=tuple(rule for tree in trees for rule in _tree_rules(question, tree)),
+        rules=tuple(rule for tree in own for rule in _tree_rules(question, tree)),
         any_command=tells_no_command(question.access),
-        types=tuple(TypeDeclaration(tree.type, tree.attributes) for tree in trees),
-        contexts=tuple(_context(question, tree) for tree in trees),
+        types=tuple(TypeDeclaration(tree.type, tree.attributes) for tree in own),
+        contexts=tuple(FileContext(tree.pattern, tree.kind, tree.type) for tree in trees),
     )
     asked = tuple(f"file_contexts {place.path}? {_label(question, place)}" for place in question.host_paths()[:8])
-    return Finding("mislabeled", remedy, why, asked=asked)
+    return Finding("mislabeled", remedy, why, asked=asked, retarget=None if own else first.type)
 
 
 def _without_path(question: Question) -> list[LabelTree]:
-    """The record names no path (auditd without rules logs none): it goes where all known paths on this type lie."""
-    tree = question.own.pathless.get((question.source, question.target))
-    return [] if tree is None or question.evidence.paths else [tree]
+    """The record names no path (auditd without rules logs none): it goes where all known paths on this type lie, and
+    what changes the object goes where something was seen to change any."""
+    trees = question.own.pathless.get((question.source, question.target), ())
+    writes = question.access.perm in WRITING
+    return [] if question.evidence.paths else [tree for tree in trees if tree.writable or not writes]
+
+
+def _how_to_label(question: Question, trees: list[LabelTree]) -> str:
+    """One sentence that names each directory, and for a volume that is written what the engine would do instead."""
+    first = trees[0]
+    if len(trees) > 1:
+        named = ", ".join(f"{_place(tree)} as {tree.type} ({_mode(tree)})" for tree in trees[:_SHOWN])
+        more = f" and {len(trees) - _SHOWN} more" if len(trees) > _SHOWN else ""
+        return f"Label {named}{more}."
+    if not first.own:
+        return (
+            f"Label {_place(first)} as {first.type}: this type gives the domain exactly what was observed, and nobody "
+            "else anything."
+        )
+    text = f"Label {_place(first)} as {first.type}, a type of the module's own that is {_mode(first)} to this domain."
+    if first.kind == KINDS["dir"] and first.writable:
+        text += f" What lies in it stays read-only; what is made there has {first.type} until the next restorecon."
+    if first.volume and first.writable and question.from_container:
+        text += (
+            " For a volume of one container :Z would do too (it rewrites the labels of the whole directory; "
+            "with :z every container could then write it)."
+        )
+    return text
+
+
+def _place(tree: LabelTree) -> str:
+    return f"the directory {tree.root} itself" if tree.kind == KINDS["dir"] else tree.root
 
 
 def _mode(tree: LabelTree) -> str:
     return "readable and writable" if tree.writable else "read-only"
 
 
-def _relabel_command(tree: LabelTree) -> str:
-    flags = "-v" if tree.pattern.count("(/.*)?") == 0 else "-RFv"
-    return f"restorecon {flags} {shlex.quote(tree.root)}"
-
-
-def _context(question: Question, tree: LabelTree) -> FileContext:
-    whole = tree.pattern.endswith("(/.*)?")
-    return FileContext(tree.pattern, "" if whole else _KINDS.get(question.key.tclass, ""), tree.type)
+def _relabel_command(question: Question, tree: LabelTree) -> str:
+    if tree.kind:
+        force = "F" if question.policy.is_customizable(question.target) else ""
+        return f"restorecon -{force}v {shlex.quote(tree.root)}"
+    return f"restorecon -RFv {shlex.quote(tree.root)}"
 
 
 def _label(question: Question, place: HostPath) -> str:
@@ -164,19 +186,30 @@ def _label(question: Question, place: HostPath) -> str:
 
 
 def _tree_rules(question: Question, tree: LabelTree) -> tuple[Rule, ...]:
-    """The observed permission on the new type, and what a dontaudit rule on the old one hid (design: dontaudited).
+    """The observed permission on the new type, and what the relabel must take along."""
+    along = tuple(
+        AvRule("allow", question.source, tree.type, tclass, tuple(sorted(perms)))
+        for tclass in dict.fromkeys((question.key.tclass, *_PLAIN))
+        if (perms := _taken_along(question, tree, tclass))
+    )
+    return (*rules_for(question.access, tree.type), *along)
 
-    Never a hidden ioctl: nobody saw its command, so it could not be granted exactly.
+
+def _taken_along(question: Question, tree: LabelTree, tclass: str) -> frozenset[str]:
+    """What is in no log because of the old label: a dontaudit rule hid it, or the label allowed it. Without it the
+    workload would lose by the relabel.
+
+    Never an ioctl: nobody saw its command, so it could not be granted exactly. A domain that starts from nothing takes
+    along nothing that the domain in the log was allowed.
     """
-    source, target, tclass = question.source, question.target, question.key.tclass
-    rules: list[Rule] = list(rules_for(question.access, tree.type))
-    hidden = question.policy.dontaudited(source, target, tclass) - question.policy.allowed(source, target, tclass)
-    hidden -= {"ioctl", "execmod", "entrypoint"}
-    if not tree.writable:
-        hidden -= WRITING | {"execute", "execute_no_trans"}
-    if hidden:
-        rules.append(AvRule("allow", source, tree.type, tclass, tuple(sorted(hidden))))
-    return tuple(rules)
+    source, target, policy = question.source, question.target, question.policy
+    if tclass != question.key.tclass and question.key.tclass not in _PLAIN:
+        return frozenset()
+    hidden = policy.dontaudited(source, target, tclass) if tclass == question.key.tclass else frozenset()
+    allowed = frozenset() if question.settings.base == "none" else policy.allowed(source, target, tclass)
+    structural = (policy.allowed(source, attribute, tclass) for attribute in tree.attributes)
+    along = (hidden | allowed).difference(_NEVER_ALONG, *structural)
+    return along if tree.writable else along - WRITING - {"execute", "execute_no_trans"}
 
 
 def _host_memory(question: Question) -> Optional[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
+from polkit.minimize.causes.port_label import why_label_stays
 from polkit.minimize.question import Finding, Question
 from polkit.minimize.rules_for import rules_for, tells_no_command
 from polkit.model import Remedy
@@ -20,6 +21,7 @@ def examine(question: Question) -> Optional[Finding]:
         asked: tuple[str, ...] = ()
     else:
         why = f"No rule of the target policy gives {source} {question.access.perm} on {target}:{tclass}."
+        why += why_label_stays(question)
         asked = (f"allow {source} {target}:{tclass} {question.access.perm}? no",)
     any_command = tells_no_command(question.access)
     remedy = Remedy("allow", f"Allow exactly what was {question.known_as}.", rules=rules, any_command=any_command)

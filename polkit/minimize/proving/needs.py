@@ -36,8 +36,9 @@ class Need:
 class EvidenceAccess:
     """One permission of the evidence, asked for ``records`` times, with what its remedies' rules must give.
 
-    ``elsewhere`` is the kind of its remedy where no rule is part of it, else empty. ``hidden`` are permissions that a
-    dontaudit rule kept out of the log, and that come along with a relabel; ``statements`` rules on roles and bounds.
+    ``elsewhere`` is the kind of its remedy where no rule is part of it, or none is enough without another user or
+    role; else empty. ``hidden`` are permissions that the old label kept out of the log, and that come along with a
+    relabel; ``statements`` rules on roles and bounds.
     """
 
     decision: str
@@ -76,6 +77,9 @@ def _evidence_access(decision: str, part: Diagnosed, remedies: tuple[Remedy, ...
                 _add_rule(rule, part, finding, equal, needs, hidden)
             else:
                 statements.append(rule)
+    elsewhere = "" if needs or statements else remedies[0].kind
+    if any(one.cause == "constraint" and one.remedy.kind == "domain" for one in granted):
+        elsewhere = "domain"  # no module changes the user or role that a constraint refuses
     return EvidenceAccess(
         decision=decision,
         question=part.question.access,
@@ -83,7 +87,7 @@ def _evidence_access(decision: str, part: Diagnosed, remedies: tuple[Remedy, ...
         needs=tuple(dict.fromkeys(needs)),
         hidden=frozenset(hidden),
         statements=tuple(statements),
-        elsewhere="" if needs or statements else remedies[0].kind,
+        elsewhere=elsewhere,
     )
 
 
@@ -95,7 +99,7 @@ def _add_rule(
     needs: list[Need],
     hidden: set[tuple[str, str, str, str]],
 ) -> None:
-    """The accesses of a remedy's rule: what was asked for, and (of a relabel) what dontaudit rules hid.
+    """The accesses of a remedy's rule: what was asked for, and (of a relabel) what is taken along from the old label.
 
     A rule on commands stands for the access with the command that was refused, as does the rule it narrows.
     """
@@ -104,7 +108,7 @@ def _add_rule(
     target = source if rule.target == SELF else _target(asked, rule.target)
     moved = rule.target not in (SELF, asked.target.type)
     for perm in rule.perms if isinstance(rule, AvRule) else (rule.operation,):
-        if finding.cause == "mislabeled" and perm != asked.perm:
+        if finding.cause == "mislabeled" and (perm, rule.tclass) != (asked.perm, asked.tclass):
             hidden.add((rule.source, target.type, rule.tclass, perm))
             continue
         access = replace(asked, source=source, target=target, tclass=rule.tclass, perm=perm)
