@@ -138,6 +138,8 @@ class Inherited:
     attributes: tuple[str, ...] = ()
     classes: tuple[tuple[str, str], ...] = ()
     accesses: int = 0
+    as_source: bool = True
+    """False where only what others may do to the base is taken over."""
 
     def every_rule(self) -> tuple[InheritedRule, ...]:
         """All rules, those of ``if`` blocks included."""

@@ -87,8 +87,13 @@ def inherited_head(source: ModuleSource) -> list[str]:
     inherited = source.inherited
     if inherited is None:
         return []
+    what = (
+        f"Inherited by {inherited.domain}: what this target policy gives {inherited.base} besides its attributes."
+        if inherited.as_source
+        else f"What others may do to {inherited.domain}, as this target policy has it for {inherited.base}."
+    )
     return [
-        f"Inherited by {inherited.domain}: what this target policy gives {inherited.base} besides its attributes.",
+        what,
         "No part of what the evidence asked for; expanded anew for each target policy.",
     ]
 
@@ -97,7 +102,9 @@ def _block(block: Block) -> list[str]:
     """The lines of one block; in ``optional`` where it needs a name that the module could live without."""
     lines = [inherited_statement(rule) for rule in block.rules]
     if block.condition is not None:
-        lines = [f"if ({te_condition(block.condition)}) {{", *(f"    {line}" for line in lines), "}"]
+        condition = te_condition(block.condition)
+        condition = condition if condition.startswith("(") else f"({condition})"
+        lines = [f"if {condition} {{", *(f"    {line}" for line in lines), "}"]
     needed = [
         *(f"attribute {name};" for name in block.attributes),
         *(f"type {name};" for name in block.types),

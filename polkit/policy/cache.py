@@ -36,7 +36,7 @@ _OURS = re.compile(r"[0-9a-f]{64}\.(?:index|[0-9a-f]{16})\Z")
 """An entry, or one that is being written."""
 _READERS = (
     *("constraints.py", "contents.py", "encoding.py", "facts.py", "index.py", "ports.py"),
-    *("neverallow.py", "store_neverallows.py", "store.py"),
+    *("neverallow.py", "store_neverallows.py", "store.py", "inheritance.py", "standin.py"),
 )
 _OPENED = os.O_CLOEXEC | os.O_NOFOLLOW
 

@@ -88,10 +88,10 @@ def refused_as_base(rules: Rules, type_: str) -> Optional[str]:
         return "the policy has no such type"
     if "domain" in rules.facts.types and "domain" not in attributes:
         return "it is no domain"
-    if not attributes.isdisjoint(_UNCONFINED_ATTRIBUTES):
-        return "it is an unconfined domain"
     if type_ in _NEVER_BASES:
         return _GENERIC[type_]
+    if not attributes.isdisjoint(_UNCONFINED_ATTRIBUTES):
+        return "it is an unconfined domain"
     if type_ in _ENGINES or not attributes.isdisjoint(_ENGINE_ATTRIBUTES):
         return "it is a container engine"
     return None

@@ -212,6 +212,7 @@ class _Copier:
             attributes=tuple(sorted(names & self.rules.facts.types.keys())),
             classes=tuple(sorted(classes.items())),
             accesses=count_accesses(self.rules, self.base, self.own, self.as_source),
+            as_source=self.as_source,
         )
 
 
@@ -290,6 +291,7 @@ def renamed(inherited: Inherited, own: str) -> Inherited:
         attributes=inherited.attributes,
         classes=inherited.classes,
         accesses=inherited.accesses,
+        as_source=inherited.as_source,
     )
 
 

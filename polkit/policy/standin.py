@@ -61,8 +61,9 @@ def own_domain(files: PolicyFiles, info: PolicyInfo, rules: Rules, own: str, lik
     refused = refused_as_base(rules, like)
     if refused is not None:
         raise UsageError(f"{like} can be no base: {refused}", "Name another with --base, or start from none")
-    attributes = _attributes(files, rules, like) if inherits else frozenset({"domain"} & rules.facts.types.keys())
+    attributes = _attributes(files, rules, like)
     if not inherits:
+        attributes &= {"domain"}
         attributes |= tightening(rules, like, attributes)
     roles = roles_of(rules, like)
     inherited = _inherited(files, info, rules, (like, inherits, tuple(sorted(attributes)), roles))
@@ -128,6 +129,7 @@ def _encoded(inherited: Inherited) -> bytes:
             "attributes": inherited.attributes,
             "classes": inherited.classes,
             "accesses": inherited.accesses,
+            "as_source": inherited.as_source,
         }
     ).encode()
 
@@ -153,6 +155,7 @@ def _decoded(data: bytes) -> Optional[Inherited]:
             attributes=tuple(found["attributes"]),
             classes=tuple((name, perm) for name, perm in found["classes"]),
             accesses=found["accesses"],
+            as_source=found["as_source"],
         )
     except (ValueError, KeyError, TypeError):
         return None
