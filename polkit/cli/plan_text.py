@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from polkit.cli.safe import safe
-from polkit.minimize import Outcome, how_to_run, join_rules, without_remedy
+from polkit.minimize import Outcome, command_lines, how_to_run, join_rules, without_remedy
 from polkit.model import REMEDIES, AvRule, Decision, OwnDomain, Plan, Remedy, Rule, XpermRule
 
 _TITLES = {
@@ -145,6 +145,8 @@ def _head(console: Console, decision: Decision, brief: bool) -> None:
     if decision.risk != "none":
         flags.append(f"risk {decision.risk}: {decision.risk_id}")
     _wrapped(console, " " * _INDENT, f"{'; '.join(flags)} | {_evidence(decision)}", "", "dim")
+    for line in command_lines(decision.device_commands):
+        _wrapped(console, " " * _INDENT, line, "", "dim")
 
 
 def _remedy(console: Console, remedies: Sequence[Remedy]) -> None:

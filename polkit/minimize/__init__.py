@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from polkit.minimize.assembling import assemble, describe_module
+from polkit.minimize.device_commands import command_lines
 from polkit.minimize.inspect import read_inspect
 from polkit.minimize.job import Outcome, Progress, Request, explain, generate, without_remedy
 from polkit.minimize.joining import join_rules
@@ -28,6 +29,7 @@ __all__ = [
     "Settings",
     "Uncovered",
     "assemble",
+    "command_lines",
     "describe_module",
     "explain",
     "generate",

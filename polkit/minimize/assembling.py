@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Optional
 
+from polkit.minimize.device_commands import command_lines
 from polkit.minimize.joining import join_rules
 from polkit.model import (
     SELF,
@@ -186,7 +187,9 @@ def _comments(one: object, decisions: Iterable[Decision], rules: Iterable[Rule])
         lines = [] if any(isinstance(rule, AvRule) for rule in beside) else lines
     elif not _on_commands(one) or any(isinstance(rule, XpermRule) for rule in beside):
         return tuple(lines)
-    return (*lines, *dict.fromkeys(note for decision in concerned for note in _xperm_notes(one, decision)))
+    notes = dict.fromkeys(note for decision in concerned for note in _xperm_notes(one, decision))
+    commands = dict.fromkeys(command for decision in concerned for command in decision.device_commands)
+    return (*lines, *notes, *command_lines(commands))
 
 
 def _xperm_notes(one: object, decision: Decision) -> Iterable[str]:

@@ -10,6 +10,7 @@ from polkit.model import (
     AvRule,
     BooleanOption,
     Decision,
+    DeviceCommand,
     Evidence,
     FileContext,
     Grants,
@@ -87,8 +88,20 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "risk_id": decision.risk_id or None,
         "why": decision.why,
         "asked": list(decision.asked),
+        "device_commands": [_device_command(one) for one in decision.device_commands],
         "follows": list(decision.follows),
         "evidence": _evidence(decision.evidence),
+    }
+
+
+def _device_command(one: DeviceCommand) -> dict[str, Any]:
+    return {
+        "xperm": one.xperm,
+        "names": list(one.names),
+        "drivers": list(one.drivers),
+        "sources": list(one.sources),
+        "measured": one.measured,
+        "why": one.why,
     }
 
 

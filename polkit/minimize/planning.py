@@ -9,6 +9,7 @@ from polkit.errors import AccountingError
 from polkit.minimize.alternatives import Chooser, ask
 from polkit.minimize.choosing import choose_booleans
 from polkit.minimize.commands import settle_commands
+from polkit.minimize.device_commands import unmeasured_notes, with_device_commands
 from polkit.minimize.grouping import Decided, Diagnosed, Draft, gate, group
 from polkit.minimize.ladder import diagnose
 from polkit.minimize.own_domain import like, move_to_own_domain, own_domain, recorded_on_base
@@ -28,10 +29,16 @@ def make_plan(denials: Denials, policy: TargetPolicy, settings: Settings, choose
     """
     domain = own_domain(denials.counted, policy, settings)
     decided = decide_all(denials, policy, settings, domain, chooser)
-    decisions = tuple(one.decision for one in decided if not one.decision.follows)
+    observed = [one for one in decided if not one.decision.follows]
+    decisions = with_device_commands(observed, denials.counted, policy)
     predicted = tuple(one.decision for one in decided if one.decision.follows)
     domain = domain if domain is not None and _has_rules((*decisions, *predicted), domain.name) else None
-    notes = (*_notes(denials, policy), *_domain_notes(decisions, domain, policy), *_prediction_notes(denials, settings))
+    notes = (
+        *_notes(denials, policy),
+        *_domain_notes(decisions, domain, policy),
+        *_prediction_notes(denials, settings),
+        *unmeasured_notes(decisions),
+    )
     return Plan(policy.info, denials.summary, decisions, predicted=predicted, notes=notes, domain=domain)
 
 

@@ -88,8 +88,8 @@ class Remedy:
     """For ``boolean``: cheapest first; the first is the remedy."""
     rules: tuple[Rule, ...] = ()
     any_command: bool = False
-    """No allowxperm may narrow the rules: the evidence does not tell the ioctl or nlmsg command, or a list of them would
-    take commands away."""
+    """No allowxperm may narrow the rules: the evidence does not tell the ioctl or nlmsg command, or a list of them
+    would take commands away."""
     xperm_note: str = ""
     """Why the rules list commands or give them all, where a reader should know; for a person."""
     types: tuple[TypeDeclaration, ...] = ()
@@ -136,6 +136,19 @@ class Alternative:
 
 
 @dataclass(frozen=True)
+class DeviceCommand:
+    """An ioctl command on a device node of a GPU. ``names``: what the headers of its ``drivers`` call it, none where
+    they don't list it. ``measured``: the log shows that a real driver was there; ``why`` says what shows it, or not."""
+
+    xperm: str
+    names: tuple[str, ...]
+    drivers: tuple[str, ...]
+    sources: tuple[str, ...]
+    measured: bool
+    why: str
+
+
+@dataclass(frozen=True)
 class Decision:
     """One cause with its remedy and its evidence. ``source`` and ``target`` are types."""
 
@@ -156,6 +169,8 @@ class Decision:
     evidence: Evidence
     asked: tuple[str, ...] = ()
     """What was asked of the policy, one line each."""
+    device_commands: tuple[DeviceCommand, ...] = ()
+    """The commands of ``xperms`` on nodes of GPUs, in their order."""
     follows: tuple[str, ...] = ()
     """Of a predicted decision, the ids of those it follows from; no record shows it, so its evidence counts none."""
     key: str = ""
