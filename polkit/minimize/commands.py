@@ -84,7 +84,7 @@ class _Settling(NamedTuple):
     def _unknown(self, place: _Place) -> str:
         told = f"A record does not tell which {place.operation} command it was"
         source, target = self._in_policy(place)
-        if self.policy.has_xperm_rule(source, target, place.tclass, place.operation):
+        if self.policy.has_xperm_rule(source, target, place.tclass):
             return f"{told}, and {source} has a list of them there: what is not on it stays refused."
         return f"{told}: all are allowed."
 

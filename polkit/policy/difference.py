@@ -180,7 +180,7 @@ class _Compared:
                         count += 1
                         if count > _MOST_ACCESSES:
                             raise _too_many()
-                        for operation in {rule.operation for rule in rules}:
+                        for operation in OPERATIONS:  # a rule of one closes the lists of all
                             yield (*pair, tclass), operation
 
     def _pairs(self, source: str, target: str, both: bool) -> Iterator[tuple[str, str]]:
@@ -290,9 +290,9 @@ class Commands:
             self._always = bool(gather(rules.index.allow, tclass, facts.sides[source], facts.sides[target]) & bit)
             self._given = Terms(rules, key).of(operation)
             for rule in gather_lists(rules.index.xperms, tclass, facts.sides[source], facts.sides[target]):
-                if rule.operation == operation:
-                    term = None if rule.condition is None else term_of(rules, rule.condition, rule.block)
-                    self._rules.append((term, set_of(rule.numbers) if rule.kind == "allowxperm" else 0))
+                term = None if rule.condition is None else term_of(rules, rule.condition, rule.block)
+                gives = rule.kind == "allowxperm" and rule.operation == operation
+                self._rules.append((term, set_of(rule.numbers) if gives else 0))
         self.narrowed = bool(self._rules)
         self.terms = self._given | {term for term, _ in self._rules if term is not None}
 

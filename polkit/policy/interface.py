@@ -189,8 +189,9 @@ class TargetPolicy(Protocol):
         a process (class ``process``) that executes ``target``: an enabled type_transition's that names no file. None
         where there is none: then it is the target's, of a process the source's."""
 
-    def has_xperm_rule(self, source: str, target: str, tclass: str, operation: str = "ioctl") -> bool:
-        """An allowxperm already narrows this (source, target, class)."""
+    def has_xperm_rule(self, source: str, target: str, tclass: str) -> bool:
+        """A rule on extended permissions narrows this (source, target, class) already: ioctl and nlmsg alike, whichever
+        of the two it names."""
 
     def unlimited(
         self, source: str, target: str, tclass: str, operation: str, new: Mapping[str, tuple[str, ...]]

@@ -89,7 +89,7 @@ class NoPolicy:
     def transition(self, source: str, target: str, tclass: str) -> Optional[str]:
         return None
 
-    def has_xperm_rule(self, source: str, target: str, tclass: str, operation: str = "ioctl") -> bool:
+    def has_xperm_rule(self, source: str, target: str, tclass: str) -> bool:
         return False
 
     def unlimited(

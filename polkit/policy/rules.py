@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Optional
@@ -67,24 +67,24 @@ class Rules:
         """The mask of permissions that enabled dontaudit rules silence."""
         return self._mask(self.index.dontaudit, self.index.dontaudit_if, source, target, tclass)
 
-    def xperm_rules(self, source: str, target: str, tclass: str, operation: str) -> list[XpermRule]:
-        """The enabled rules on extended permissions of one operation (``ioctl``, ``nlmsg``)."""
+    def xperm_rules(self, source: str, target: str, tclass: str) -> list[XpermRule]:
+        """The enabled rules on extended permissions, of every operation (``ioctl``, ``nlmsg``)."""
         found = gather_lists(self.index.xperms, tclass, self._sides(source), self._sides(target))
-        return [rule for rule in found if rule.operation == operation and self._enabled(rule.condition, rule.block)]
+        return [rule for rule in found if self._enabled(rule.condition, rule.block)]
 
     def xperm_refused(self, source: str, target: str, tclass: str, xperm: Xperm) -> bool:
         """Rules on extended permissions exist for these, and no allowxperm among them lists this one.
 
-        That an auditallowxperm or dontauditxperm rule alone closes the list, too, is the kernel's doing
-        (``services_compute_xperms_drivers`` is called for all three kinds; ``avc_has_extended_perms`` then refuses).
+        Any rule closes the list, one of another operation too, and one that only silences or logs (since Linux 5.11;
+        before, an allowxperm only): kernel ``services_compute_xperms_drivers`` counts them all, and
+        ``avc_has_extended_perms`` then refuses what ``security_compute_xperms_decision`` doesn't give.
         """
-        rules = self.xperm_rules(source, target, tclass, xperm.kind)
-        return bool(rules) and not any(rule.kind == "allowxperm" and xperm.number in rule.numbers for rule in rules)
+        rules = self.xperm_rules(source, target, tclass)
+        return bool(rules) and not _lists(rules, "allowxperm", xperm)
 
     def xperm_dontaudited(self, source: str, target: str, tclass: str, xperm: Xperm) -> bool:
         """A dontauditxperm rule lists this extended permission."""
-        rules = self.xperm_rules(source, target, tclass, xperm.kind)
-        return any(rule.kind == "dontauditxperm" and xperm.number in rule.numbers for rule in rules)
+        return _lists(self.xperm_rules(source, target, tclass), "dontauditxperm", xperm)
 
     def booleans_for(self, source: str, target: str, tclass: str, bit: int) -> tuple[BooleanSet, ...]:
         """All sets of one boolean, else of two, that put a rule with this permission into force.
@@ -121,3 +121,7 @@ class Rules:
     def _sides(self, type_: str) -> frozenset[str]:
         """What rules may call a type: its name and its attributes."""
         return self.facts.sides.get(type_) or frozenset((type_,))
+
+
+def _lists(rules: Iterable[XpermRule], kind: str, xperm: Xperm) -> bool:
+    return any(rule.kind == kind and rule.operation == xperm.kind and xperm.number in rule.numbers for rule in rules)

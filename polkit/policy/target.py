@@ -129,8 +129,8 @@ class LoadedPolicy:
         found = self._transitions.of(*self._pair(source, target), tclass, self._rules.state)
         return None if found is None else self._rules.facts.canonical(found)
 
-    def has_xperm_rule(self, source: str, target: str, tclass: str, operation: str = "ioctl") -> bool:
-        return bool(self._rules.xperm_rules(*self._pair(source, target), tclass, operation))
+    def has_xperm_rule(self, source: str, target: str, tclass: str) -> bool:
+        return bool(self._rules.xperm_rules(*self._pair(source, target), tclass))
 
     def unlimited(
         self, source: str, target: str, tclass: str, operation: str, new: Mapping[str, tuple[str, ...]]

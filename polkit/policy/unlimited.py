@@ -20,7 +20,7 @@ def unlimited(
 ) -> Optional[Unlimited]:
     """When the rules give every command of an operation, in any state of the booleans; None for never.
 
-    A rule on extended permissions of any kind closes the list of commands where it is in force (see
+    A rule on extended permissions of any kind and operation closes the list of commands where it is in force (see
     ``Rules.xperm_refused``), so one that always is leaves nothing to take away.
     """
     sources, targets = _sides(rules, source, new), _sides(rules, target, new)
@@ -33,10 +33,9 @@ def unlimited(
     )
     closing: set[Term] = set()
     for rule in gather_lists(rules.index.xperms, tclass, sources, targets):
-        if rule.operation == operation:
-            if rule.condition is None:
-                return None
-            closing.add(term_of(rules, rule.condition, rule.block))
+        if rule.condition is None:
+            return None
+        closing.add(term_of(rules, rule.condition, rule.block))
     terms = None if always else given
     ever, in_all = _when(terms, frozenset(closing))
     if not ever:

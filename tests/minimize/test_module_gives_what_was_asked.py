@@ -144,7 +144,7 @@ def _cuts_nothing_off(one: Installed) -> None:
     for rule in (rule for remedy in _remedies(one.plan) for rule in remedy.rules if isinstance(rule, XpermRule)):
         target = rule.source if rule.target == SELF else rule.target
         if rule.operation in before.allowed(rule.source, target, rule.tclass):
-            assert before.has_xperm_rule(rule.source, target, rule.tclass, rule.operation), rule
+            assert before.has_xperm_rule(rule.source, target, rule.tclass), rule
 
 
 class Contents(NamedTuple):

@@ -26,7 +26,7 @@ def states() -> Iterator[dict[str, bool]]:
 def gives_all(policy: TargetPolicy, source: str, target: str, tclass: str, operation: str) -> bool:
     """The plain reading: the permission is allowed, and no rule on extended permissions stands beside it."""
     given = operation in policy.allowed(source, target, tclass)
-    return given and not policy.has_xperm_rule(source, target, tclass, operation)
+    return given and not policy.has_xperm_rule(source, target, tclass)
 
 
 def test_it_is_what_every_state_of_the_booleans_says(small):

@@ -63,7 +63,7 @@ def refusal(need: Need, policy: TargetPolicy, oracle: Oracle) -> str:
     verdict = policy.decide(access)
     if not verdict.allowed:
         return _reason(verdict)
-    if need.any_command and policy.has_xperm_rule(*need.vector[:3], access.perm):
+    if need.any_command and policy.has_xperm_rule(*need.vector[:3]):
         return "an allowxperm rule leaves commands out, and the evidence does not tell which it needs"
     answer = oracle.ask(*_contexts(need, policy), access.tclass, (access.perm,))
     if answer.kind in _INVALID:  # a user or role of another host: the rest can be asked all the same
