@@ -9,13 +9,15 @@ import time
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from polkit.errors import CompileError, SourceError
+from polkit.errors import CompileError, MissingDependency, PolkitError, SourceError
 from polkit.module.tools import run_tool
 
 PRIORITY = 200
 """Where third-party packages install (distributions 100, setroubleshoot 300, an administrator 400)."""
 
 _SECONDS = 600
+_UNKNOWN_OPERATION = "Unknown permissionx kind"
+"""What the CIL compiler of libsepol before 3.8 says of ``(allowx A B (nlmsg ...))``."""
 # Settings of semanage.conf(5) that decide what gets built. Everything else, above all the programs it can name
 # ([verify module], [load_policy], compiler-directory), stays out of the copy: a store may come from anywhere.
 _SETTINGS = re.compile(
@@ -68,8 +70,13 @@ def install_command(root: Path, store_name: str, module_file: str) -> list[str]:
     return ["semodule", "-p", str(root), "-s", store_name, "-N", "-n", "-X", str(PRIORITY), "-i", module_file]
 
 
-def does_not_link(module_file: Path, store: Path, output: str) -> CompileError:
+def does_not_link(module_file: Path, store: Path, output: str) -> PolkitError:
     """The error for a module that ``semodule`` refused with ``output``."""
+    if _UNKNOWN_OPERATION in output:
+        return MissingDependency(
+            f"module {module_file.stem} holds rules on nlmsg commands, which the libsepol of this host does not know",
+            hint="libsepol 3.8 or newer knows them: prove and install the module there",
+        )
     return CompileError(
         f"module {module_file.stem} does not link into the module store {store}: {_reason(output)}"
         + _statement_at_fault(module_file, output),

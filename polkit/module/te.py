@@ -49,7 +49,7 @@ def needs_cil(source: ModuleSource) -> Optional[str]:
         if name in KEYWORDS:
             return f"{name} is a keyword of checkmodule"
     if any(rule.operation == "nlmsg" for rule in source.access.xperms):
-        return "nlmsg extended permissions are unknown to checkmodule before 3.8"
+        return "rules on nlmsg commands are unknown to checkmodule and libsepol before 3.8"
     if source.inherited is not None and has_conditional_xperms(source.inherited):
         return "extended permissions under a boolean are unknown to checkmodule before 3.8"
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from polkit.errors import SourceError
 from polkit.policy.binary import open_policy
 from polkit.policy.facts import Facts, read_facts
 from polkit.policy.index import RuleIndex, build_index
@@ -30,5 +31,11 @@ def read_contents(path: Path) -> Contents:
     setools = import_setools()
     policy = open_policy(path)
     facts = read_facts(setools, policy)
-    index = build_index(setools, policy, facts.permissions)
+    try:
+        index = build_index(setools, policy, facts.permissions)
+    except setools.exception.LowLevelPolicyError as error:
+        raise SourceError(
+            f"{path}: a policy with rules that this setools can't read ({error})",
+            hint="rules on nlmsg commands are unknown to setools 4.4 and 4.5: update python3-setools",
+        ) from error
     return Contents(policy.version, bool(policy.mls), policy.handle_unknown.name, facts, index)

@@ -171,6 +171,7 @@ class SetoolsErrors(Protocol):
     """The module ``setools.exception``."""
 
     InvalidPolicy: type[Exception]
+    LowLevelPolicyError: type[Exception]
     NoCommon: type[Exception]
     RuleNotConditional: type[Exception]
     TERuleNoFilename: type[Exception]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from polkit.policy.binary import open_policy
+from polkit.policy.capabilities import capabilities
 
 _TRANSITIONS = frozenset(("type_transition", "type_change", "type_member"))
 _SILENT = frozenset(("auditallow", "dontaudit"))
@@ -20,7 +21,6 @@ _BY_STATEMENT = (
     "netifcons",
     "ibpkeycons",
     "ibendportcons",
-    "polcaps",
     "defaults",
     "bounds",
     "mlsrules",
@@ -47,6 +47,7 @@ def read_statements(policy: Path) -> frozenset[str]:
     found.update(_rules(opened), _types(opened))
     found.update(f"bool {item.name} {str(bool(item.state)).lower()};" for item in opened.bools())
     found.update(f"role {role.name} types {type_.name};" for role in opened.roles() for type_ in role.types())
+    found.update(f"policycap {name};" for name in capabilities(policy))
     found.add(f"handle_unknown {opened.handle_unknown.name};")
     found.add(f"mls {str(bool(opened.mls)).lower()};")
     return frozenset(found)
