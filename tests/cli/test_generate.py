@@ -35,10 +35,23 @@ def test_a_gpu_container_gets_its_module(polkit: Polkit, kernel_log: Path, tmp_p
     assert "default_t" not in te
     assert "/srv/models(/.*)?" in (tmp_path / "out" / "vllm.fc").read_text()
     assert "container_use_" in done.stdout
-    assert "container_t is a shared domain" in done.stdout
+    assert "Run it in its domain" in done.stdout
+    assert "--security-opt label=type:vllm_t" in done.stdout
     plan = json.loads((tmp_path / "out" / "plan.json").read_text())
     assert plan["module"]["files"] == ["vllm.te", "vllm.fc", "vllm.pp", "plan.json"]
+    assert (plan["module"]["domain"], plan["module"]["base"]) == ("vllm_t", "container_t")
+    assert plan["module"]["inherited"] > 10_000
+    assert plan["module"]["widened"] == []
+    assert plan["domain"]["run"]["quadlet"].endswith("SecurityLabelType=vllm_t")
     assert max(len(line) for line in done.stdout.splitlines() if "#" not in line) <= 80
+
+
+def test_extending_a_shared_domain_says_what_it_costs(polkit: Polkit, kernel_log: Path, tmp_path: Path) -> None:
+    polkit("generate", kernel_log, "--source", "container_t", *MOUNTS, "-n", "vllm", "-o", "out", "--extend")
+    plan = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert (plan["domain"], plan["module"]["domain"], plan["module"]["inherited"]) == (None, None, 0)
+    assert plan["module"]["widened"] == ["container_t"]
+    assert "optional" not in (tmp_path / "out" / "vllm.te").read_text()
 
 
 def test_the_package_links_into_the_policy_store(
@@ -90,12 +103,13 @@ def test_no_denials_says_so_and_writes_nothing(polkit: Polkit, tmp_path: Path, t
 
 
 def test_a_boolean_needs_no_module(polkit: Polkit, tmp_path: Path) -> None:
-    done = polkit("generate", "-", stdin=avc("read", "nfs_t").encode())
+    done = polkit("generate", "-", "--extend", stdin=avc("read", "nfs_t").encode())
     assert done.returncode == 0
     assert "setsebool -P container_use_nfs=on" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
+SAME = ("s0:c1,c2", "s0:c1,c2")
 HOSTILE = {
     "comm": 'comm="a*/ syscmd(`id`)"',
     "hex comm with newlines and escapes": "comm=" + "x\nallow a b:file read;\x1b[2J\u202e".encode().hex().upper(),
@@ -106,14 +120,19 @@ HOSTILE = {
 
 @pytest.mark.parametrize("fields", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_text_is_harmless_everywhere(polkit: Polkit, tmp_path: Path, fields: str) -> None:
-    log = avc("execheap", "container_t", "process", fields=fields).encode()
+    log = avc("execheap", "container_t", "process", levels=SAME, fields=fields).encode()
     done = polkit("generate", "-", "-n", "x", "-o", "out", "-v", stdin=log)
     assert done.returncode == 0, done.stderr
     te = (tmp_path / "out" / "x.te").read_bytes()
     code = [line for line in te.decode("ascii").splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    assert [line for line in code if line.startswith(("allow", "dontaudit"))] == [
-        "allow container_t self:process execheap;"
-    ] or "allow container_t self:process { execheap };" in code
+    own = [line for line in code if line.startswith("allow x_t") and "execheap" in line]
+    assert own == ["allow x_t self:process { execheap };"]
+    # What is no rule of the log's is inherited, and the same for a log that is harmless.
+    polkit(
+        "generate", "-", "-n", "x", "-o", "plain", stdin=avc("execheap", "container_t", "process", levels=SAME).encode()
+    )
+    plain = (tmp_path / "plain" / "x.te").read_text().splitlines()
+    assert code == [line for line in plain if line.strip() and not line.lstrip().startswith("#")]
     for text in (done.stdout, (tmp_path / "out" / "plan.json").read_text()):
         assert not any(ord(char) < 32 and char != "\n" for char in text)
         assert "\u202e" not in text
@@ -144,7 +163,7 @@ def test_unknown_names_are_listed_and_the_rest_gets_its_plan(polkit: Polkit) -> 
 
 def test_gates_of_the_configuration_are_held(polkit: Polkit, tmp_path: Path) -> None:
     (tmp_path / "polkit.toml").write_text('[module]\nname = "gated"\n[gates]\nforbid_rules_on = ["self"]\n')
-    done = polkit("generate", "-", stdin=avc("execheap", "container_t", "process").encode())
+    done = polkit("generate", "-", stdin=avc("execheap", "container_t", "process", levels=SAME).encode())
     assert done.returncode == 1
     assert "forbid_rules_on" in done.stdout
     assert (tmp_path / "gated" / "gated.te").exists()
@@ -166,6 +185,9 @@ WRONG = {
     "bad mount": (("explain", "-", "--mount", "models:/models"), 2),
     "no such inspect file": (("explain", "-", "--inspect", "/no/such.json"), 3),
     "no such booleans": (("explain", "-", "--booleans", "/no/such"), 3),
+    "a base that can be none": (("explain", "-", "--base", "init_t"), 2),
+    "a base that is not among them": (("explain", "-", "--base", "chronyd_t"), 2),
+    "a base beside --extend": (("explain", "-", "--base", "container_t", "--extend"), 2),
     "bad name": (("generate", "-", "-n", "9 lives"), 2),
     "bad version": (("generate", "-", "--module-version", "one"), 2),
     "unknown verb": (("explode",), 2),
