@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import click
 
@@ -20,9 +20,16 @@ from polkit.cli.options import plan_options
     metavar="LOG",
     help="Another run's log: how much of what it needs is still refused. Repeatable.",
 )
+@click.option(
+    "--choices",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Take what a person chose in `generate --interactive` for decided: all that FILE says.",
+)
 def command(
     module: Path,
     held_out: tuple[str, ...],
+    choices: Optional[Path],
     format_: str,
     quiet: bool,
     verbose: bool,
@@ -41,7 +48,9 @@ def command(
     from polkit.minimize import proof_text, prove
 
     request = request_from(asked)
-    proof = read_with_progress(lambda stdin, progress: prove(module, request, held_out, stdin, progress), quiet)
+    proof = read_with_progress(
+        lambda stdin, progress: prove(module, request, held_out, stdin, progress, choices), quiet
+    )
     if format_ == "json":
         sys.stdout.write(proof_text(proof))
     else:

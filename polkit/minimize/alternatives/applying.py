@@ -26,7 +26,9 @@ def ask(
     policy: TargetPolicy,
     settings: Settings,
 ) -> tuple[Decided, ...]:
-    """The decisions with their alternatives, as the chooser says."""
+    """The decisions with their alternatives, as the chooser says; nobody is asked where there are none."""
+    if not decided:
+        return ()
     offered = offer(decided, domain, settings)
     sha256 = policy.info.sha256 if policy.info is not None else None
     offers = Offers(sha256, steps_of([one.decision for one in offered]))

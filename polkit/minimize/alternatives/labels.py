@@ -42,8 +42,10 @@ def _existing(case: Case) -> Iterator[Way]:
         question = case.asks_as(part.question)
         if question is None or not _fits(question, type_, fresh_label(question.key.levels)):
             return None
-        if not WRITING.isdisjoint(case.policy.allowed(question.source, type_, question.key.tclass)):
-            return None
+        given = case.policy.allowed(question.source, type_, question.key.tclass)
+        before = case.policy.allowed(question.source, question.target, question.key.tclass)
+        if not WRITING.isdisjoint(given) or not before - WRITING <= given:
+            return None  # it would open more than was asked for, or take away what the old label gave
         own = main_of(part).remedy
         text = f"Label {own.path} as {type_}, which containers may read and none may write."
         contexts = tuple(replace(context, type=type_) for context in own.contexts)

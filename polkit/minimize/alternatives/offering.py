@@ -123,7 +123,8 @@ def tool_id(decision: Decision) -> str:
     if remedy.kind == "boolean" and remedy.options:
         return boolean_id(remedy.options[0])
     if remedy.kind in ("fcontext", "port"):
-        return f"{remedy.kind}:own" if remedy.types else remedy.kind
+        existing = f"{remedy.kind}:{remedy.type}" if remedy.type is not None else remedy.kind
+        return f"{remedy.kind}:own" if remedy.types else existing
     if remedy.kind == "none" and decision.cause == "dontaudited":
         return LEAVE
     return remedy.kind

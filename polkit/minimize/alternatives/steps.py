@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Optional, Protocol
 
 from polkit.minimize.alternatives.costs import remedies_of
-from polkit.model import Alternative, Cost, Decision
+from polkit.minimize.joining import join_remedies
+from polkit.model import RISKS, Alternative, Cost, Decision
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _places(decision: Decision) -> Iterable[object]:
     """What the decision would label: alternatives differ in the label, so all are looked at."""
     for remedy in remedies_of(decision):
         if remedy.kind == "fcontext":
-            yield from (("label", context.pattern) for context in remedy.contexts)
+            yield from (("label", context.pattern, context.kind) for context in remedy.contexts)
         if remedy.kind == "port":
             yield ("port", remedy.protocol, remedy.port)
 
@@ -86,12 +87,17 @@ def _step(decisions: Sequence[Decision]) -> Step:
 
 
 def _together(same: Sequence[Alternative]) -> Alternative:
-    """One alternative of several decisions: the first one's words, the accesses of all."""
-    first = same[0]
+    """One alternative of several decisions: the first one's words, the rules and accesses of all."""
+    first, worst = same[0], max(same, key=lambda one: RISKS.index(one.risk))
     if len(same) == 1:
         return first
     accesses = sum(one.cost.accesses for one in same)
-    cost = Cost(accesses, max(one.cost.domains for one in same), first.cost.text)
     return Alternative(
-        first.id, first.remedy, first.also_remedies, cost, first.risk, first.risk_id, any(one.widens for one in same)
+        id=first.id,
+        remedy=join_remedies(one.remedy for one in same),
+        also_remedies=tuple(dict.fromkeys(remedy for one in same for remedy in one.also_remedies)),
+        cost=Cost(accesses, max(one.cost.domains for one in same), first.cost.text),
+        risk=worst.risk,
+        risk_id=worst.risk_id,
+        widens=any(one.widens for one in same),
     )

@@ -14,9 +14,11 @@ from polkit.minimize.choices.saved import (
     read_choices,
     save_choices,
 )
+from polkit.minimize.choices.walk import LATER as LATER_KEY
 from polkit.minimize.choices.walk import Walk, begin, press
 
 __all__ = [
+    "LATER_KEY",
     "Choices",
     "Claimed",
     "Entry",

@@ -28,13 +28,18 @@ class Repeating:
 class Claimed:
     """Takes what is claimed to be chosen, where it is offered and ``trusted`` or goes no further than the tool would.
 
-    ``claims``: from keys of decisions to ids of alternatives. Afterwards ``taken`` and ``refused`` say what became of
-    them, as (decision id, alternative id)."""
+    ``claims``: from keys of decisions to ids of alternatives. Afterwards ``taken``, ``refused`` and (where the policy
+    does not offer it) ``impossible`` say what became of them, as (decision id, alternative id)."""
 
     claims: Mapping[str, str]
     trusted: bool = False
     taken: list[tuple[str, str]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    impossible: list[tuple[str, str]] = field(default_factory=list)
+
+    def anew(self) -> Claimed:
+        """The same claims, for other evidence."""
+        return Claimed(self.claims, self.trusted)
 
     def __call__(self, offers: Offers) -> Mapping[str, str]:
         """See Chooser."""
@@ -43,6 +48,7 @@ class Claimed:
             claimed = self.claims.get(decision.key)
             option = next((one for one in decision.alternatives if one.id == claimed), None)
             if option is None:
+                self.impossible += [(decision.id, claimed)] if claimed is not None else []
                 continue
             if option.widens and not self.trusted:
                 self.refused.append((decision.id, option.id))

@@ -10,6 +10,7 @@ from typing import BinaryIO, Optional
 
 from polkit.config import Config, load_config
 from polkit.errors import UsageError
+from polkit.minimize.choices import Claimed, read_choices
 from polkit.minimize.job import Progress, Request, boolean_state, read_denials, settings_of
 from polkit.minimize.own_domain import NOTHING, chosen_domain, domain_name, like, why_no_base
 from polkit.minimize.planning import decide_all
@@ -19,7 +20,7 @@ from polkit.minimize.proving.minimal import Asked, asked_for, superfluous, vecto
 from polkit.minimize.proving.needs import EvidenceAccess, evidence_accesses
 from polkit.minimize.proving.proof import Extra, Figures, InheritedFigures, Proof, Uncovered
 from polkit.minimize.proving.safe import broken_gates
-from polkit.minimize.proving.subject import Subject, claims, declares, read_subject
+from polkit.minimize.proving.subject import Claims, Subject, claims, declares, read_subject
 from polkit.minimize.question import Settings
 from polkit.model import Decision, Denials, OwnDomain, Plan
 from polkit.policy import (
@@ -64,12 +65,15 @@ def prove(
     held_out: tuple[str, ...] = (),
     stdin: Optional[BinaryIO] = None,
     progress: Optional[Progress] = None,
+    choices: Optional[Path] = None,
 ) -> Proof:
     """Prove a module against the evidence and the target policy that a request names; writes nothing.
 
-    ``held_out``: logs of another run, for the share of its accesses that the module would still refuse. Types of the
-    module's own are named as asked, as in the plan of a ``generate`` directory, or after the module. Raises UsageError
-    without a policy, CompileError for a module that does not compile or link, SourceError, MissingDependency.
+    ``held_out``: logs of another run, for the share of its accesses that the module would still refuse. ``choices``: a
+    file of what was chosen, to be trusted; else what the plan of a ``generate`` directory says was chosen counts as far
+    as it goes no further than the tool would. Types of the module's own are named as asked, as in that plan, or after
+    the module. Raises UsageError without a policy, CompileError for a module that does not compile or link,
+    SourceError, MissingDependency.
     """
     config = load_config(request.config)
     target = load_policy(request.policy, request.store)
@@ -77,6 +81,7 @@ def prove(
         raise UsageError("a proof needs the target policy", "Name it with --policy")
     with read_subject(module, target.info.mls) as subject:
         claimed = claims(module)
+        chosen = _chosen(claimed, choices)
         request = replace(
             request,
             name=request.name or claimed.name or config.module.name or subject.name,
@@ -93,10 +98,10 @@ def prove(
             comparison = compare_with_module(built, subject.cil, heir)
             # A store's own build is the policy without an earlier version of the module; a binary's is an estimate.
             base = (comparison.baseline if built.kind == "store" else target).with_booleans(state)
-            evidence = _diagnose(denials, base, settings, domain)
-            other = None if others is None else _diagnose(others, base, settings, domain)
+            evidence = _diagnose(denials, base, settings, domain, chosen)
+            other = None if others is None else _diagnose(others, base, settings, domain, chosen.anew())
             answers = _ask(built, comparison, state, evidence, other)
-            case = _Case(subject, config, target, base, built, comparison, evidence, answers, settings, domain)
+            case = _Case(subject, config, target, base, built, comparison, evidence, answers, settings, domain, chosen)
             return _conclude(case)
 
 
@@ -130,8 +135,18 @@ def _tell(progress: Optional[Progress], text: str) -> None:
         progress.phase(text)
 
 
-def _diagnose(denials: Denials, policy: TargetPolicy, settings: Settings, domain: Optional[OwnDomain]) -> _Evidence:
-    decided = decide_all(denials, policy, settings, domain)
+def _chosen(claimed: Claims, choices: Optional[Path]) -> Claimed:
+    """What a person chose: by a file that was named to us, or by the word of the plan beside the module."""
+    if choices is None:
+        return Claimed(claimed.choices)
+    entries = read_choices(choices).entries
+    return Claimed({one.key: one.chosen for one in entries if one.chosen is not None}, trusted=True)
+
+
+def _diagnose(
+    denials: Denials, policy: TargetPolicy, settings: Settings, domain: Optional[OwnDomain], chosen: Claimed
+) -> _Evidence:
+    decided = decide_all(denials, policy, settings, domain, chosen if chosen.claims else None)
     return _Evidence(denials, tuple(one.decision for one in decided), tuple(evidence_accesses(decided)))
 
 
@@ -167,6 +182,7 @@ class _Case:
     answers: _Answers
     settings: Settings
     domain: Optional[OwnDomain]
+    chosen: Claimed
 
 
 def _conclude(case: _Case) -> Proof:
@@ -205,7 +221,7 @@ def _conclude(case: _Case) -> Proof:
         gained_domains=gained_domains(comparison),
         violations=violations,
         gates=gates,
-        notes=tuple(_notes(target, built, comparison, evidence, extra)),
+        notes=(*_notes(target, built, comparison, evidence, extra), *_choice_notes(case.chosen)),
     )
 
 
@@ -275,6 +291,23 @@ def _notes(
         )
     if not evidence.denials.counted:
         yield "There is no evidence: the logs hold no denial that the options let through."
+
+
+def _choice_notes(chosen: Claimed) -> Iterable[str]:
+    """What the proof takes for decided because a person decided it."""
+    if chosen.taken:
+        listed = ", ".join(f"{decision} {option}" for decision, option in chosen.taken)
+        whose = "the choices that were named" if chosen.trusted else "its plan"
+        yield f"By {whose} a person chose, and evidence is held against that: {listed}."
+    if chosen.refused:
+        listed = ", ".join(f"{decision} {option}" for decision, option in chosen.refused)
+        yield (
+            f"Its plan says that a person chose what goes further than evidence asks for: {listed}. That is not taken "
+            "on its word: name the choices to agree (--choices FILE)."
+        )
+    if chosen.impossible:
+        listed = ", ".join(decision for decision, _ in chosen.impossible)
+        yield f"What a person is said to have chosen is not possible here, so the tool's choice counts: {listed}."
 
 
 def _same(comparison: Comparison, target: TargetPolicy) -> bool:

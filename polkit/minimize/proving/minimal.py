@@ -34,11 +34,13 @@ Vector = tuple[str, str, str, str]
 
 @dataclass
 class Asked:
-    """What the evidence asks for: accesses, the commands of those that have any, what dontaudit rules hid."""
+    """What the evidence asks for: accesses, the commands of those that have any, what dontaudit rules hid; and what a
+    person chose to hide."""
 
     vectors: set[Vector] = field(default_factory=set)
     commands: dict[Vector, int] = field(default_factory=dict)
     hidden: set[Vector] = field(default_factory=set)
+    silenced: set[Vector] = field(default_factory=set)
     statements: set[str] = field(default_factory=set)
 
 
@@ -47,6 +49,7 @@ def asked_for(evidence: Iterable[EvidenceAccess]) -> Asked:
     asked = Asked()
     for one in evidence:
         asked.hidden |= one.hidden
+        asked.silenced |= one.silenced
         asked.statements.update(statement_text(rule) for rule in one.statements)
         for need in one.needs:
             asked.vectors.add(need.vector)
@@ -123,7 +126,8 @@ def _rules(asked: Asked, comparison: Comparison) -> list[Extra]:
     found = []
     given: set[Vector] = set()
     for rule in comparison.declared.rules:
-        if rule.kind in ("dontaudit", "auditallow", "neverallow") and not _inherited_silence(rule, comparison):
+        silent = rule.kind in ("dontaudit", "auditallow", "neverallow")
+        if silent and not (_chosen_silence(rule, asked) or _inherited_silence(rule, comparison)):
             found.append(Extra("silent", text=rule.text))
         if rule.kind != "allow" or _inherited_rule(rule, comparison):
             continue
@@ -146,6 +150,12 @@ def _inherited_rule(rule: DeclaredRule, comparison: Comparison) -> bool:
     return heirlooms is not None and all(
         rule.perms <= heirlooms.in_any_state(*pair, rule.tclass) for pair in rule.pairs()
     )
+
+
+def _chosen_silence(rule: DeclaredRule, asked: Asked) -> bool:
+    """A person chose to hide exactly this."""
+    pairs = {(*pair, rule.tclass, perm) for pair in rule.pairs() for perm in rule.perms}
+    return rule.kind == "dontaudit" and pairs <= asked.silenced
 
 
 def _inherited_silence(rule: DeclaredRule, comparison: Comparison) -> bool:

@@ -38,7 +38,8 @@ class EvidenceAccess:
 
     ``elsewhere`` is the kind of its remedy where no rule is part of it, or none is enough without another user or
     role; else empty. ``hidden`` are permissions that the old label kept out of the log, and that come along with a
-    relabel; ``statements`` rules on roles and bounds.
+    relabel; ``statements`` rules on roles and bounds;
+    ``silenced`` is what a dontaudit rule of the remedy hides, where a person chose so.
     """
 
     decision: str
@@ -48,6 +49,7 @@ class EvidenceAccess:
     hidden: frozenset[tuple[str, str, str, str]]
     statements: tuple[Rule, ...]
     elsewhere: str
+    silenced: frozenset[tuple[str, str, str, str]] = frozenset()
 
     @property
     def holds_rule(self) -> bool:
@@ -70,10 +72,14 @@ def _evidence_access(decision: str, part: Diagnosed, remedies: tuple[Remedy, ...
     equal = any(one.remedy.kind == "level" for one in granted)
     needs: list[Need] = []
     hidden: set[tuple[str, str, str, str]] = set()
+    silenced: set[tuple[str, str, str, str]] = set()
     statements: list[Rule] = []
     for finding in granted:
         for rule in finding.remedy.rules:
-            if isinstance(rule, (AvRule, XpermRule)):
+            if isinstance(rule, AvRule) and rule.kind == "dontaudit":
+                target = rule.source if rule.target == SELF else rule.target
+                silenced.update((rule.source, target, rule.tclass, perm) for perm in rule.perms)
+            elif isinstance(rule, (AvRule, XpermRule)):
                 _add_rule(rule, part, finding, equal, needs, hidden)
             else:
                 statements.append(rule)
@@ -88,6 +94,7 @@ def _evidence_access(decision: str, part: Diagnosed, remedies: tuple[Remedy, ...
         hidden=frozenset(hidden),
         statements=tuple(statements),
         elsewhere=elsewhere,
+        silenced=frozenset(silenced),
     )
 
 

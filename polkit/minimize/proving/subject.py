@@ -10,11 +10,12 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Optional
+from types import MappingProxyType
+from typing import Any, NamedTuple, Optional
 
 from polkit.config import check_module_name
 from polkit.errors import CompileError, SourceError, UsageError
@@ -68,10 +69,12 @@ def _is_directory(path: Path) -> bool:
 
 class Claims(NamedTuple):
     """What the plan beside a module says of it: the name that it and its types have, and what its domain inherits
-    from (``none`` for nothing). None where it says nothing. To be held against the policy, never believed."""
+    from (``none`` for nothing), None where it says nothing; and what a person chose, from keys of decisions to ids of
+    alternatives. To be held against the policy, never believed."""
 
     name: Optional[str] = None
     base: Optional[str] = None
+    choices: Mapping[str, str] = MappingProxyType({})
 
 
 def claims(named: Path) -> Claims:
@@ -80,18 +83,27 @@ def claims(named: Path) -> Claims:
     if not _is_directory(named) or not path.is_file():
         return Claims()
     try:
-        module = json.loads(_read(path)).get("module")
+        plan = json.loads(_read(path))
+        module, chosen = plan.get("module"), _chosen_by_a_person(plan)
         if module is None:
-            return Claims()
+            return Claims(choices=chosen)
         name, domain, base = str(module["name"]), module.get("domain"), module.get("base")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SourceError(f"{path}: not a plan of generate", "Name the module's file itself") from error
     check_module_name(name, f"{path}: the module")
     if domain is None:
-        return Claims(name)
+        return Claims(name, None, chosen)
     if base is not None and not (isinstance(base, str) and IDENTIFIER.match(base)):
         raise SourceError(f"{path}: its base is no type", "Name the module's file itself")
-    return Claims(name, base or "none")
+    return Claims(name, base or "none", chosen)
+
+
+def _chosen_by_a_person(plan: Any) -> dict[str, str]:
+    return {
+        str(one["key"]): str(one["chosen"])
+        for one in plan.get("decisions", ())
+        if one.get("chosen_by") == "person" and "key" in one and "chosen" in one
+    }
 
 
 def declares(subject: Subject, type_: str) -> bool:
