@@ -1,7 +1,8 @@
 """Whether rules list the observed ioctl or nlmsg commands, or give them all: settled for every remedy, with the reason.
 
-One allowxperm closes the list for its source, target and class: a command that another rule gave is refused from then
-on. So commands are listed where nothing is taken away by it, and everywhere else the rule is left whole.
+One allowxperm closes the lists for its source, target and class: a command that another rule gave is refused from then
+on, an ioctl as well as an nlmsg. So commands are listed where nothing is taken away by it, and everywhere else the rule
+is left whole.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from polkit.minimize.ladder import Diagnosis
 from polkit.minimize.question import Finding
 from polkit.model import SELF, AvRule, OwnDomain, Remedy, XpermRule
 from polkit.policy import OPERATIONS, TargetPolicy
+
+
+_ASKS_FOR_NLMSG = "netlink_xperm"
+"""The capability of a policy whose kernel asks for ``nlmsg`` and the type of the message (Linux 6.13)."""
 
 
 class _Place(NamedTuple):
@@ -41,7 +46,12 @@ def settle_commands(
         policy,
         domain,
         {declared.name: declared.attributes for finding in findings for declared in finding.remedy.types},
-        frozenset(place for finding in findings if finding.remedy.any_command for place in _whole(finding.remedy)),
+        {
+            place[:3]: place.operation
+            for finding in findings
+            if finding.remedy.any_command
+            for place in _whole(finding.remedy)
+        },
     )
     return tuple(_settled(one, settling) for one in listed)
 
@@ -58,31 +68,38 @@ class _Settling(NamedTuple):
     policy: TargetPolicy
     domain: Optional[OwnDomain]
     new_types: Mapping[str, tuple[str, ...]]
-    unknown: frozenset[_Place]
-    """Where some record does not tell which command it was."""
+    unknown: Mapping[tuple[str, str, str], str]
+    """By source, target and class: the operation of which some record does not tell the command."""
 
     def answer(self, place: _Place) -> _Answer:
         """How to write an operation at one place."""
+        if place[:3] in self.unknown:
+            return _Answer(False, self._unknown(place, self.unknown[place[:3]]))
         every = f"every {place.operation} command"
-        if place in self.unknown:
-            return _Answer(False, self._unknown(place))
         if self.policy.info is None:
             note = f"Where rules give {place.source} {every} there already, this list takes the others away: no policy "
             return _Answer(True, note + "was asked.")
         who, target = self._in_policy(place)
-        found = self.policy.unlimited(who, target, place.tclass, place.operation, self.new_types)
-        asked = f"{every} for {place.source} on {place.target}:{place.tclass}? "
-        if found is None:
-            return _Answer(True, "", asked + "no, so a list of commands takes none away")
+        asked = f"would a list of {place.source}'s commands on {place.target}:{place.tclass} take any away? "
+        given = [
+            (operation, found)
+            for operation in (place.operation, *(one for one in OPERATIONS if one != place.operation))
+            for found in [self.policy.unlimited(who, target, place.tclass, operation, self.new_types)]
+            if found is not None
+        ]
+        if not given:
+            return _Answer(True, "", asked + "no")
+        operation, found = next((one for one in given if one[1].now), given[0])
+        every = f"every {operation} command"
         where = f" where {found.condition} holds" if found.condition else ""
-        asked += f"{who} has{where or ' whatever the booleans are'}"
+        asked += f"{who} has {every} there{where}"
         if found.now or not self._nothing_to_lose(place):
             note = f"{who} has {every} there{where}: a list would take the others away, so all are allowed."
             return _Answer(False, note, asked)
         return _Answer(True, f"{who} has {every} there{where}; {place.source} keeps to those listed.", asked)
 
-    def _unknown(self, place: _Place) -> str:
-        told = f"A record does not tell which {place.operation} command it was"
+    def _unknown(self, place: _Place, operation: str) -> str:
+        told = f"A record does not tell which {operation} command it was"
         source, target = self._in_policy(place)
         if self.policy.has_xperm_rule(source, target, place.tclass):
             return f"{told}, and {source} has a list of them there: what is not on it stays refused."
@@ -119,6 +136,10 @@ def _finding(finding: Finding, settling: _Settling) -> Finding:
         remedy = replace(remedy, rules=rules, any_command=True) if rules else _no_rule(notes)
     elif any(place.operation == "nlmsg" for place in places):
         notes.append("Rules on nlmsg commands install with libsepol 3.8 or newer.")
+    if any(place.operation == "nlmsg" for place in places) and not settling.policy.has_capability(_ASKS_FOR_NLMSG):
+        notes.append(
+            f"This policy lacks the capability {_ASKS_FOR_NLMSG}: its kernel asks for nlmsg_read and its like."
+        )
     asked = tuple(answer.asked for answer in answers if answer.asked)
     note = " ".join(dict.fromkeys(notes))
     return replace(finding, remedy=replace(remedy, xperm_note=note), asked=(*finding.asked, *asked))

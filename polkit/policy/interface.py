@@ -156,6 +156,9 @@ class TargetPolicy(Protocol):
     def has_role(self, role: str) -> bool:
         """The policy defines the role."""
 
+    def has_capability(self, name: str) -> bool:
+        """The policy has the policy capability, by the name that libsepol gives it."""
+
     def permissions(self, tclass: str) -> frozenset[str]:
         """All permissions of a class, those of its common included; empty for an unknown class."""
 

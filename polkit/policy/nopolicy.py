@@ -59,6 +59,9 @@ class NoPolicy:
     def has_role(self, role: str) -> bool:
         return is_writable(role)
 
+    def has_capability(self, name: str) -> bool:
+        return True
+
     def permissions(self, tclass: str) -> frozenset[str]:
         return _Anything()
 

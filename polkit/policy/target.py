@@ -14,6 +14,7 @@ from polkit.errors import SourceError
 from polkit.model import Context, FileContext, Grants, PolicyInfo, Port
 from polkit.policy import domains, grants
 from polkit.policy.cache import entry_key, fetch, keep
+from polkit.policy.capabilities import capabilities
 from polkit.policy.contents import Contents, read_contents
 from polkit.policy.decide import decide
 from polkit.policy.encoding import pack, unpack
@@ -86,6 +87,9 @@ class LoadedPolicy:
 
     def has_role(self, role: str) -> bool:
         return role in self._rules.facts.roles
+
+    def has_capability(self, name: str) -> bool:
+        return name in capabilities(self.files.policy)
 
     def permissions(self, tclass: str) -> frozenset[str]:
         return self._rules.facts.permissions.get(tclass, frozenset())

@@ -163,6 +163,7 @@ def test_netlink_messages_are_listed_like_ioctls(planned: Planned) -> None:
     plan = planned(nlmsg("route_t", 24, 26, 0x12))
     assert lists(plan) == {("route_t", "self", (0x12, 24, 26))}
     assert "libsepol 3.8" in notes(plan)
+    assert "lacks the capability netlink_xperm" in notes(plan)
     rules = [rule for remedy in remedies(plan) for rule in remedy.rules]
     assert [rule.operation for rule in rules if isinstance(rule, XpermRule)] == ["nlmsg"]
     whole = planned(nlmsg("route_t", 24, None))
