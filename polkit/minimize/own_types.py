@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from polkit.minimize.existing_types import Wanted, fitting_type
 from polkit.minimize.generic_types import why_generic
+from polkit.minimize.labels_in_force import in_force
 from polkit.minimize.own_ports import own_ports
 from polkit.minimize.paths import is_below
 from polkit.minimize.placing import Placed, is_too_high, placed
@@ -29,8 +30,7 @@ _Sides = tuple[str, str]
 def own_types(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> OwnTypes:
     """The directories, device nodes and ports that need a type of the module's own, each with its type."""
     listed = tuple(counted)
-    trees, pathless = _trees(listed, policy, settings)
-    return OwnTypes(trees, pathless, own_ports(listed, policy, settings))
+    return replace(_trees(listed, policy, settings), ports=own_ports(listed, policy, settings))
 
 
 @dataclass
@@ -51,10 +51,8 @@ _Regions = dict[str, tuple[Region, ...]]
 """From a root's path to where which label goes."""
 
 
-def _trees(
-    counted: tuple[Counted, ...], policy: TargetPolicy, settings: Settings
-) -> tuple[dict[str, LabelTree], dict[_Sides, tuple[LabelTree, ...]]]:
-    """From each observed host path that needs a type to the tree it lies in; and the same for records without path."""
+def _trees(counted: tuple[Counted, ...], policy: TargetPolicy, settings: Settings) -> OwnTypes:
+    """The directories, each with its type."""
     roots = _roots([one for each in counted for one in placed(each, policy, settings)], policy)
     found = {root.path: root.regions() for root in roots}
     single = _single(roots)
@@ -66,10 +64,11 @@ def _trees(
     for root in roots:
         for one in root.objects:
             used.setdefault(region_of(one.path, one.tclass, found[root.path]), []).append(one)
-    trees = _labelled(used, _volumes(roots, found), policy, settings)
-    by_path = {one.path: trees[region] for region, use in used.items() for one in use}
+    trees, blocked = in_force(_labelled(used, _volumes(roots, found), policy, settings), used, policy)
+    by_path = {one.path: trees[region] for region, use in used.items() for one in use if one.path not in blocked}
     of_root = {path: tuple(trees[one] for one in inside if one in trees) for path, inside in found.items()}
-    return dict(sorted(by_path.items())), {sides: of_root[path] for sides, path in single.items()}
+    pathless = {sides: of_root[path] for sides, path in single.items()}
+    return OwnTypes(dict(sorted(by_path.items())), pathless, dict(sorted(blocked.items())))
 
 
 def _single(roots: Iterable[_Root]) -> dict[_Sides, str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Optional
 
 from polkit.minimize.paths import HostPath, PathMap, normal_path
 from polkit.model import AccessKey, Evidence, LevelRelations, Party, Port, Remedy
-from polkit.policy import Access, Risk, TargetPolicy, Verdict
+from polkit.policy import Access, FileEntry, Risk, TargetPolicy, Verdict
 
 FILE_CLASSES = frozenset({"file", "dir", "lnk_file", "chr_file", "blk_file", "sock_file", "fifo_file"})
 DEVICE_CLASSES = frozenset({"chr_file", "blk_file"})
@@ -46,7 +46,8 @@ class LabelTree:
     """A host directory with all below it, or with a ``kind`` (file_contexts(5)) that object alone, and its type.
 
     ``own``: a type of the module's own, else an existing one that fits exactly. ``volume``: the whole of what a
-    container mounts, with one label everywhere.
+    container mounts, with one label everywhere. ``over``: the entry that decides over any module's here, so that the
+    label must be an administrator's entry; empty for none.
     """
 
     root: str
@@ -57,6 +58,7 @@ class LabelTree:
     kind: str = ""
     own: bool = True
     volume: bool = False
+    over: str = ""
 
 
 class PortRange(NamedTuple):
@@ -77,6 +79,8 @@ class OwnTypes:
     """From a host path in the evidence to the tree it lies in; only paths that need a type of the module's own."""
     pathless: dict[tuple[str, str], tuple[LabelTree, ...]] = field(default_factory=dict)
     """From (source, target type) to the trees of the one root where all its known paths lie: for records with none."""
+    blocked: dict[str, FileEntry] = field(default_factory=dict)
+    """From an observed path that would keep its label to the entry that decides over any that could be added."""
     ports: dict[Port, PortRange] = field(default_factory=dict)
     """From a port that needs a label to the ports that are labelled with it."""
 

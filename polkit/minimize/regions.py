@@ -1,13 +1,13 @@
 """Where one label ends and the next begins: from observed paths to the directories that get one type each.
 
-Paths alone, no policy. A directory is generalised along whole components, as far as all evidence in it is of one
-kind: what is only read stays read-only, however near to it something is written. Names that are made anew at each run
-(digests, process ids, temporary names) stand in no label: the directory that they lie in stands for them.
+Paths alone, no policy. A directory is generalised along whole components. It is read-write as a whole only where all
+evidence in it writes; where something in it is only read, it is read-only, and what is written in it is named. Names
+that are made anew at each run (digests, process ids, temporary names) stand in no label: the directory that they lie in
+stands for them.
 """
 
 from __future__ import annotations
 
-import math
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,7 @@ from polkit.minimize.paths import is_below
 from polkit.module import KINDS
 
 _MANY = 16
-"""More labels than this below one root, and what is read and what is written is too much mixed to be told apart."""
+"""More written files than this in one directory, and they are not named one by one."""
 _DEEP = 32
 """Components below a root, or of a directory, that are told apart; what lies deeper counts as lying there."""
 _EXTENSION = r"(\.[A-Za-z0-9_]{1,12}){0,2}"
@@ -63,8 +63,8 @@ class _Node:
     written: bool = False
     passing: set[bool] = field(default_factory=set)
     """Of what lies in it under names that are made anew: whether it was written, whether only read."""
-    costs: dict[bool, float] = field(default_factory=dict)
-    """How many further labels it needs below it with a read-only (False) or a read-write label (True) of its own."""
+    inside: set[bool] = field(default_factory=set)
+    """The same of everything in it and of itself; a directory that was only read says nothing about what lies in it."""
 
     @property
     def is_directory(self) -> bool:
@@ -109,19 +109,16 @@ def _joined(path: str, node: _Node, joinable: Callable[[str], bool]) -> Iterator
 
 
 def regions(root: str, seen: Iterable[Seen]) -> tuple[Region, ...]:
-    """The fewest labels below ``root`` that keep what was only read apart from what was written, outermost first.
+    """The labels below ``root`` that keep what was only read apart from what was written, outermost first.
 
-    Ties go to the read-only type. What lies in a directory unseen gets that directory's label.
+    What lies in a directory unseen gets that directory's label.
     """
-    objects = sorted(set(seen))
-    top = _tree(root, objects)
+    top = _tree(root, sorted(set(seen)))
     if not top.is_directory:
         return (Region(root, KINDS.get(top.tclass, ""), top.written),)
-    default = _cost(top, True) < _cost(top, False)
-    found = [Region(root, "", default), *_exceptions(root, top, default)]
-    if len(found) > _MANY:
-        return (Region(root, "", any(one.written for one in objects)),)
-    return tuple(found)
+    _look_inside(top)
+    label = _label(top, False)
+    return (Region(root, "", label), *_exceptions(root, top, label))
 
 
 def region_of(path: str, tclass: str, found: Iterable[Region]) -> Region:
@@ -148,30 +145,27 @@ def _components(path: str) -> list[str]:
     return [name for name in path.split("/") if name]
 
 
-def _cost(node: _Node, written: bool) -> float:
-    """How many further labels a directory with this label needs below it; infinite where it may not have it."""
-    if written not in node.costs:
-        node.costs[written] = _worked_out(node, written)
-    return node.costs[written]
-
-
-def _worked_out(node: _Node, written: bool) -> float:
+def _look_inside(node: _Node) -> None:
+    """Work out ``inside`` of a directory and of all below it."""
     files = [child for child in node.children.values() if not child.is_directory]
-    read_here = False in node.passing or not all(child.written for child in files)
-    if (True in node.passing and not written) or (read_here and written and True not in node.passing):
-        return math.inf
-    own = 1.0 if node.written and not written else 0.0
-    return own + sum(_least(child, written) for child in node.children.values())
+    if sum(child.written for child in files) > _MANY:
+        node.passing.add(True)
+    node.inside = node.passing | {child.written for child in files} | ({True} if node.written else set())
+    for child in node.children.values():
+        if child.is_directory:
+            _look_inside(child)
+            node.inside |= child.inside
 
 
-def _least(child: _Node, inherited: bool) -> float:
-    if not child.is_directory:
-        return float(child.written and not inherited)
-    return min(_cost(child, inherited), 1 + _cost(child, not inherited))
+def _label(node: _Node, around: bool) -> bool:
+    """Whether a directory is read-write as a whole; nothing known of it, as what is around it."""
+    if not node.inside:
+        return around
+    return False not in node.inside or True in node.passing
 
 
 def _exceptions(path: str, node: _Node, label: bool) -> Iterator[Region]:
-    """The labels below a directory that differ from its own."""
+    """The labels of a directory and below it that differ from its own."""
     if node.written and not label:
         yield Region(path, KINDS["dir"], True)
     for name, child in sorted(node.children.items()):
@@ -179,16 +173,14 @@ def _exceptions(path: str, node: _Node, label: bool) -> Iterator[Region]:
         if not child.is_directory:
             if child.written and not label:
                 yield Region(place, KINDS.get(child.tclass, KINDS["file"]), True)
-        elif _has_another(child, label):
+        elif _label(child, label) != label and not _is_further_in(child, label):
             yield Region(place, "", not label)
             yield from _exceptions(place, child, not label)
         else:
             yield from _exceptions(place, child, label)
 
 
-def _has_another(child: _Node, inherited: bool) -> bool:
-    """The directory itself gets the other label: where that takes fewer entries, or as many and the exception would be
-    in this very directory."""
-    stay, change = _cost(child, inherited), 1 + _cost(child, not inherited)
-    here = child.written or any(not one.is_directory and one.written for one in child.children.values())
-    return change < stay or (change == stay and not inherited and here)
+def _is_further_in(child: _Node, around: bool) -> bool:
+    """All that was written in a directory was written in one directory below it: that one gets the label."""
+    branches = [one for one in child.children.values() if one.inside or not one.is_directory]
+    return not around and not child.written and not child.passing and len(branches) == 1 and branches[0].is_directory

@@ -237,9 +237,9 @@ class TargetPolicy(Protocol):
         """The path that an entry must name to mean this one: another where a substitution applies (selabel_file(5),
         ``file_contexts.subs``)."""
 
-    def with_contexts(self, contexts: tuple[FileContext, ...]) -> TargetPolicy:
-        """The same policy with these entries among those of its modules, sorted in as the module store does. They may
-        name types that the policy lacks."""
+    def with_contexts(self, contexts: tuple[FileContext, ...], local: tuple[FileContext, ...] = ()) -> TargetPolicy:
+        """The same policy with these entries among those of its modules, sorted in as the module store does, and
+        ``local`` ones added by its administrator. They may name types that the policy lacks."""
 
     @property
     def has_file_contexts(self) -> bool:

@@ -8,7 +8,7 @@ main file itself is sorted is libsepol's (``precedence`` in ``polkit.module``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -17,8 +17,20 @@ from polkit.model import Context, FileContext, parse_context
 from polkit.module import KINDS, precedence
 from polkit.policy.interface import FileEntry
 
-_BESIDE = (".homedirs", ".local", ".subs", ".subs_dist")
+_HOMES, _LOCAL = ".homedirs", ".local"
+_BESIDE = (_HOMES, _LOCAL, ".subs", ".subs_dist")
 _NONE = "<<none>>"
+
+
+class Added(NamedTuple):
+    """Entries beside those of the files: modules' and an administrator's. ``mls``: contexts have levels."""
+
+    modules: tuple[FileContext, ...] = ()
+    local: tuple[FileContext, ...] = ()
+    mls: bool = True
+
+
+NOTHING = Added()
 
 
 class _Line(NamedTuple):
@@ -30,31 +42,31 @@ class _Line(NamedTuple):
     text: str
 
 
-def copy_with(file_contexts: Path, added: tuple[FileContext, ...], mls: bool, place: Path) -> Path:
+def copy_with(file_contexts: Path, added: Added, place: Path) -> Path:
     """Write the file contexts with ``added`` among them into ``place``, with links to the files that belong to them.
 
     Returns the new main file. Raises SourceError when the old one can't be read.
     """
-    lines = [*_lines(file_contexts), *(_line(one, mls) for one in added)]
-    lines.sort(key=lambda line: precedence(line.pattern, line.kind))
     copy = place / file_contexts.name
-    copy.write_text("".join(f"{line.text}\n" for line in lines), encoding="utf-8", errors="surrogateescape")
+    _write(copy, _with_modules(file_contexts, added))
     for suffix in _BESIDE:
         beside = file_contexts.with_name(file_contexts.name + suffix)
-        if beside.exists():
+        if suffix == _LOCAL and added.local:
+            _write(copy.with_name(beside.name), _with_local(beside, added))
+        elif beside.exists():
             copy.with_name(beside.name).symlink_to(beside.absolute())
     return copy
 
 
 def deciding_entry(
-    file_contexts: Path, added: tuple[FileContext, ...], mls: bool, path: str, tclass: str, label: Optional[Context]
+    file_contexts: Path, added: Added, path: str, tclass: str, label: Optional[Context]
 ) -> Optional[FileEntry]:
     """The last entry that matches ``path`` and gives ``label``; None where none can be told.
 
     Python's regular expressions stand in for PCRE's here: an entry that they can't read is passed over.
     """
     kind = KINDS.get(tclass, "")
-    for file, line in reversed(list(_in_order(file_contexts, added, mls))):
+    for file, line in reversed(list(_in_order(file_contexts, added))):
         if line.kind and kind and line.kind != kind:
             continue
         given = None if line.context == _NONE else parse_context(line.context)
@@ -78,17 +90,32 @@ def substituted(file_contexts: Path, path: str) -> str:
     return path
 
 
-def _in_order(file_contexts: Path, added: tuple[FileContext, ...], mls: bool) -> Iterator[tuple[str, _Line]]:
+def _in_order(file_contexts: Path, added: Added) -> Iterator[tuple[str, _Line]]:
     """Every entry with the name of its file, those that decide over others after them."""
-    main = [(file_contexts.name, line) for line in _lines(file_contexts)]
-    main += [("the module", _line(one, mls)) for one in added]
-    if added:
-        main.sort(key=lambda found: precedence(found[1].pattern, found[1].kind))
-    for suffix in (".homedirs", ".local"):
-        beside = file_contexts.with_name(file_contexts.name + suffix)
-        main += [(beside.name, line) for line in _lines(beside)]
+    homes, local = (file_contexts.with_name(file_contexts.name + suffix) for suffix in (_HOMES, _LOCAL))
+    files = (
+        (file_contexts, _with_modules(file_contexts, added)),
+        (homes, _lines(homes)),
+        (local, _with_local(local, added)),
+    )
+    found = [(file.name, line) for file, lines in files for line in lines]
     for exact in (False, True):
-        yield from (found for found in main if precedence(found[1].pattern, "")[0] is exact)
+        yield from (one for one in found if precedence(one[1].pattern, "")[0] is exact)
+
+
+def _with_modules(file_contexts: Path, added: Added) -> list[_Line]:
+    """The main file's entries; sorted where a module adds any, as the module store would."""
+    lines = [*_lines(file_contexts), *(_line(one, added.mls) for one in added.modules)]
+    return sorted(lines, key=lambda line: precedence(line.pattern, line.kind)) if added.modules else lines
+
+
+def _with_local(local: Path, added: Added) -> list[_Line]:
+    """An administrator's entries in the order in which they were added (libsemanage/src/database_llist.c)."""
+    return [*_lines(local), *(_line(one, added.mls) for one in added.local)]
+
+
+def _write(path: Path, lines: Iterable[_Line]) -> None:
+    path.write_text("".join(f"{line.text}\n" for line in lines), encoding="utf-8", errors="surrogateescape")
 
 
 def _lines(path: Path) -> Iterator[_Line]:

@@ -18,7 +18,7 @@ from typing import Any, Optional
 from polkit.errors import SourceError
 from polkit.model import Context, FileContext, parse_context
 from polkit.policy.interface import FileEntry
-from polkit.policy.label_files import copy_with, deciding_entry, substituted
+from polkit.policy.label_files import NOTHING, Added, copy_with, deciding_entry, substituted
 from polkit.policy.noise import caught_stderr
 from polkit.policy.protocols import import_selinux
 
@@ -35,22 +35,22 @@ _MODES = {
 
 
 class FileLabels:
-    """The file contexts of one root, with further entries that a module would add; opened at the first question."""
+    """The file contexts of one root, with what would be added to them; opened at the first question."""
 
-    def __init__(self, file_contexts: Path, added: tuple[FileContext, ...] = (), mls: bool = True) -> None:
+    def __init__(self, file_contexts: Path, added: Added = NOTHING) -> None:
         self._file_contexts = file_contexts
         self._added = added
-        self._mls = mls
         self._handle: Any = None
 
-    def with_entries(self, entries: tuple[FileContext, ...], mls: bool) -> FileLabels:
-        """The same file contexts with these entries where the module store would sort them in."""
-        return FileLabels(self._file_contexts, (*self._added, *entries), mls)
+    def with_entries(self, entries: tuple[FileContext, ...], local: tuple[FileContext, ...], mls: bool) -> FileLabels:
+        """The same file contexts with a module's entries where the module store would sort them in, and local ones."""
+        modules, admins = (*self._added.modules, *entries), (*self._added.local, *local)
+        return FileLabels(self._file_contexts, Added(modules, admins, mls))
 
     def entry(self, path: str, tclass: str) -> Optional[FileEntry]:
         """The entry that decides the label, as far as it can be told without libselinux' word: for a message."""
         label = self.label(path, tclass)
-        return deciding_entry(self._file_contexts, self._added, self._mls, self.spoken_of(path), tclass, label)
+        return deciding_entry(self._file_contexts, self._added, self.spoken_of(path), tclass, label)
 
     def spoken_of(self, path: str) -> str:
         """The path after the substitutions of ``.subs`` and ``.subs_dist``. SourceError when they can't be read."""
@@ -75,10 +75,10 @@ class FileLabels:
         return parse_context(text)
 
     def _open(self) -> Any:
-        if not self._added:
+        if self._added == NOTHING:
             return self._opened(self._file_contexts)
         with tempfile.TemporaryDirectory(prefix="polkit.") as place:  # libselinux has read all of it when it returns
-            return self._opened(copy_with(self._file_contexts, self._added, self._mls, Path(place)))
+            return self._opened(copy_with(self._file_contexts, self._added, Path(place)))
 
     def _opened(self, file_contexts: Path) -> Any:
         selinux = import_selinux()

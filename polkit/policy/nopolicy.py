@@ -134,7 +134,7 @@ class NoPolicy:
     def spoken_of(self, path: str) -> str:
         return path
 
-    def with_contexts(self, contexts: tuple[FileContext, ...]) -> TargetPolicy:
+    def with_contexts(self, contexts: tuple[FileContext, ...], local: tuple[FileContext, ...] = ()) -> TargetPolicy:
         return self
 
     @property

@@ -206,10 +206,10 @@ class LoadedPolicy:
     def spoken_of(self, path: str) -> str:
         return path if self._labels is None else self._labels.spoken_of(path)
 
-    def with_contexts(self, contexts: tuple[FileContext, ...]) -> TargetPolicy:
+    def with_contexts(self, contexts: tuple[FileContext, ...], local: tuple[FileContext, ...] = ()) -> TargetPolicy:
         if self._labels is None:
             return self
-        return replace(self, _labels=self._labels.with_entries(contexts, self._info.mls))
+        return replace(self, _labels=self._labels.with_entries(contexts, local, self._info.mls))
 
     @property
     def has_file_contexts(self) -> bool:

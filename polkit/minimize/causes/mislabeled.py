@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from typing import Optional
 
 from polkit.minimize.generic_types import why_generic
+from polkit.minimize.labels_in_force import context_of
 from polkit.minimize.paths import HostPath, is_below
 from polkit.minimize.placing import better_label
-from polkit.minimize.question import FILE_CLASSES, WRITING, Finding, LabelTree, Question
+from polkit.minimize.question import DEVICE_CLASSES, FILE_CLASSES, WRITING, Finding, LabelTree, Question
 from polkit.minimize.rules_for import rules_for, tells_no_command
-from polkit.model import AvRule, FileContext, Remedy, Rule, TypeDeclaration
+from polkit.model import AvRule, Remedy, Rule, TypeDeclaration
 from polkit.module import KINDS
+from polkit.policy import FileEntry
 
 _IMAGE = re.compile(r"/(usr|lib|lib32|lib64|libx32|bin|sbin|etc|opt)(/|\Z)")
 _IMAGE_TYPES = frozenset({"var_lib_t", "var_t", "default_t", "unlabeled_t", "usr_t", "mnt_t", "user_home_t"})
@@ -24,6 +27,8 @@ _VOLATILE = re.compile(r"/(tmp|var/tmp|run|var/run|proc|sys|dev/shm|dev/pts)(/|\
 _NETWORK_TYPES = frozenset({"nfs_t", "cifs_t", "fusefs_t", "ceph_t", "cephfs_t", "removable_t", "dosfs_t"})
 _PLAIN = ("dir", "file", "lnk_file")
 _NEVER_ALONG = frozenset({"ioctl", "execmod", "entrypoint"})
+_LOCAL_KINDS = {"--": "f", "-d": "d", "-c": "c", "-b": "b", "-s": "s", "-p": "p", "-l": "l"}
+"""semanage-fcontext(8), --ftype."""
 _SHOWN = 4
 STORAGE = "/var/lib/containers/storage"
 
@@ -112,7 +117,7 @@ def _own_type(question: Question) -> Optional[Finding]:
     trees = sorted(set(found), key=lambda tree: (tree.root, tree.kind)) or _without_path(question)
     generic = why_generic(question.policy, question.source, question.target, question.key.tclass)
     if not trees or not generic:
-        return None
+        return _kept(question) if generic else None
     first, own = trees[0], [tree for tree in trees if tree.own]
     why = (
         f"{first.root} is labelled {question.target}, which means {generic}; an allow rule on it would open every "
@@ -121,14 +126,14 @@ def _own_type(question: Question) -> Optional[Finding]:
     remedy = Remedy(
         "fcontext",
         _how_to_label(question, trees),
-        tuple(dict.fromkeys(_relabel_command(question, tree) for tree in trees)),
+        tuple(dict.fromkeys(command for tree in trees for command in _relabel_commands(question, tree))),
         path=first.root,
         pattern=first.pattern,
         type=first.type,
         rules=tuple(rule for tree in own for rule in _tree_rules(question, tree)),
         any_command=tells_no_command(question.access),
         types=tuple(TypeDeclaration(tree.type, tree.attributes) for tree in own),
-        contexts=tuple(FileContext(tree.pattern, tree.kind, tree.type) for tree in trees),
+        contexts=tuple(context_of(tree) for tree in trees if not tree.over),
     )
     asked = tuple(f"file_contexts {place.path}? {_label(question, place)}" for place in question.host_paths()[:8])
     return Finding("mislabeled", remedy, why, asked=asked, retarget=None if own else first.type)
@@ -142,7 +147,34 @@ def _without_path(question: Question) -> list[LabelTree]:
     return [] if question.evidence.paths else [tree for tree in trees if tree.writable or not writes]
 
 
+def _kept(question: Question) -> Optional[Finding]:
+    """An entry of file contexts decides over any that could be added."""
+    blocked = [place.path for place in question.host_paths() if place.path in question.own.blocked]
+    if not blocked:
+        return None
+    entry = question.own.blocked[blocked[0]]
+    text = f"Not labelled: take out the entry first that decides the label of {blocked[0]} ({_named(entry)})."
+    why = f"{blocked[0]} is labelled {question.target}, and {_named(entry)} would keep it so over any entry added."
+    return Finding("mislabeled", Remedy("refuse", text), why)
+
+
+def _named(entry: FileEntry) -> str:
+    return f"{entry.pattern} in {entry.file}"
+
+
 def _how_to_label(question: Question, trees: list[LabelTree]) -> str:
+    """What to label how, and what stands against it."""
+    over = next((tree.over for tree in trees if tree.over), "")
+    blocked = [place.path for place in question.host_paths() if place.path in question.own.blocked]
+    text = _label_text(question, trees)
+    if over:
+        text += f" {over} decides over any module's entry, so this is a local one: delete it before the module goes."
+    if blocked:
+        text += f" {blocked[0]} keeps its label: {_named(question.own.blocked[blocked[0]])} decides over any other."
+    return text
+
+
+def _label_text(question: Question, trees: list[LabelTree]) -> str:
     """One sentence that names each directory, and for a volume that is written what the engine would do instead."""
     first = trees[0]
     if len(trees) > 1:
@@ -156,7 +188,7 @@ def _how_to_label(question: Question, trees: list[LabelTree]) -> str:
         )
     text = f"Label {_place(first)} as {first.type}, a type of the module's own that is {_mode(first)} to this domain."
     if first.kind == KINDS["dir"] and first.writable:
-        text += f" What lies in it stays read-only; what is made there has {first.type} until the next restorecon."
+        text += f" What else lies in it stays read-only; what is made there has {first.type} until the next restorecon."
     if first.volume and first.writable and question.from_container:
         text += (
             " For a volume of one container :Z would do too (it rewrites the labels of the whole directory; "
@@ -173,11 +205,16 @@ def _mode(tree: LabelTree) -> str:
     return "readable and writable" if tree.writable else "read-only"
 
 
-def _relabel_command(question: Question, tree: LabelTree) -> str:
-    if tree.kind:
-        force = "F" if question.policy.is_customizable(question.target) else ""
-        return f"restorecon -{force}v {shlex.quote(tree.root)}"
-    return f"restorecon -RFv {shlex.quote(tree.root)}"
+def _relabel_commands(question: Question, tree: LabelTree) -> Iterator[str]:
+    """A local entry where a module's would not decide, after those around it: the last one added decides. With -F: the
+    files of a container have its level."""
+    if tree.over:
+        local = {one for one in question.own.trees.values() if one.over and is_below(tree.root, one.root)}
+        for one in sorted(local, key=lambda one: (one.root, one.kind)):
+            kind = f"-f {_LOCAL_KINDS[one.kind]} " if one.kind else ""
+            yield f"semanage fcontext -a {kind}-t {one.type} {shlex.quote(one.pattern)}"
+    flags = "-v" if question.key.tclass in DEVICE_CLASSES else ("-Fv" if tree.kind else "-RFv")
+    yield f"restorecon {flags} {shlex.quote(tree.root)}"
 
 
 def _label(question: Question, place: HostPath) -> str:
