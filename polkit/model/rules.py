@@ -70,6 +70,13 @@ class TypeDeclaration:
 
 
 @dataclass(frozen=True, order=True)
+class Permissive:
+    """``permissive type;``: its refusals are logged and let through."""
+
+    type: str
+
+
+@dataclass(frozen=True, order=True)
 class FileContext:
     """A line of ``.fc``: a regular expression over host paths, a file kind, a type and a level.
 
@@ -159,10 +166,22 @@ class AccessSet:
     role_allows: tuple[RoleAllow, ...] = ()
     role_types: tuple[RoleTypes, ...] = ()
     bounds: tuple[TypeBounds, ...] = ()
+    permissive: tuple[Permissive, ...] = ()
     contexts: tuple[FileContext, ...] = ()
 
     def __bool__(self) -> bool:
-        return any((self.types, self.rules, self.xperms, self.role_allows, self.role_types, self.bounds, self.contexts))
+        return any(
+            (
+                self.types,
+                self.rules,
+                self.xperms,
+                self.role_allows,
+                self.role_types,
+                self.bounds,
+                self.permissive,
+                self.contexts,
+            )
+        )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from polkit.model import (
     FileContext,
     InheritedRule,
     ModuleSource,
+    Permissive,
     RangeTransition,
     RoleAllow,
     RoleTypes,
@@ -81,6 +82,8 @@ def statement(item: Item) -> list[str]:
         return [f"(roletype {item.role} {item.type})"]
     if isinstance(item, TypeBounds):
         return [f"(typebounds {item.parent} {item.child})"]
+    if isinstance(item, Permissive):
+        return [f"(typepermissive {item.type})"]
     if isinstance(item, RoleAllow):
         return [f"(roleallow {item.source} {item.target})"]
     raise TypeError(f"{type(item).__name__} is no statement of a module")

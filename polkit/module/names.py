@@ -81,6 +81,8 @@ def names(access: AccessSet) -> Iterator[str]:
         yield from (entry.role, entry.type)
     for bound in access.bounds:
         yield from (bound.parent, bound.child)
+    for one in access.permissive:
+        yield one.type
     for context in access.contexts:
         yield context.type
 

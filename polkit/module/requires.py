@@ -59,6 +59,7 @@ def _types_used(access: AccessSet) -> set[str]:
     for bound in access.bounds:
         used.update((bound.parent, bound.child))
     used.update(entry.type for entry in access.role_types)
+    used.update(entry.type for entry in access.permissive)
     return used
 
 

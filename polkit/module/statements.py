@@ -8,6 +8,7 @@ from typing import NamedTuple, Optional, Union
 from polkit.model import (
     AvRule,
     ModuleSource,
+    Permissive,
     RoleAllow,
     RoleTypes,
     TypeBounds,
@@ -16,7 +17,7 @@ from polkit.model import (
 )
 from polkit.module.comments import call_comment, comment
 
-Item = Union[TypeDeclaration, RoleTypes, TypeBounds, RoleAllow, AvRule, XpermRule]
+Item = Union[TypeDeclaration, RoleTypes, TypeBounds, Permissive, RoleAllow, AvRule, XpermRule]
 
 
 class Commented(NamedTuple):
@@ -46,6 +47,7 @@ def in_order(source: ModuleSource) -> list[Commented]:
         sorted(set(access.types)),
         sorted(set(access.role_types)),
         sorted(set(access.bounds)),
+        sorted(set(access.permissive)),
         sorted(set(access.role_allows)),
         sorted({*access.rules, *access.xperms}, key=_rule_order),
     ]

@@ -11,6 +11,7 @@ from polkit.model import (
     AvRule,
     InheritedRule,
     ModuleSource,
+    Permissive,
     RangeTransition,
     RoleAllow,
     RoleTypes,
@@ -177,6 +178,8 @@ def statement(item: Item) -> str:
         return f"role {item.role} types {item.type};"
     if isinstance(item, TypeBounds):
         return f"typebounds {item.parent} {item.child};"
+    if isinstance(item, Permissive):
+        return f"permissive {item.type};"
     if isinstance(item, RoleAllow):
         return f"allow {item.source} {item.target};"
     raise TypeError(f"{type(item).__name__} is no statement of a module")
