@@ -17,7 +17,6 @@ from polkit.minimize.question import Finding
 from polkit.model import SELF, AvRule, OwnDomain, Remedy, XpermRule
 from polkit.policy import OPERATIONS, TargetPolicy
 
-
 _ASKS_FOR_NLMSG = "netlink_xperm"
 """The capability of a policy whose kernel asks for ``nlmsg`` and the type of the message (Linux 6.13)."""
 
