@@ -44,10 +44,12 @@ def test_predicted_stands_apart_from_observed(polkit: Polkit, fixtures_dir: Path
 
 
 def test_the_module_holds_it_marked(polkit: Polkit, fixtures_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "polkit.toml").write_text("[gates]\nmax_over_permission = 0\n")
     done = polkit("generate", log(fixtures_dir), *ASKED, "--predict", "--extend", "-o", "more")
     plan = json.loads((tmp_path / "more" / "plan.json").read_text())
     assert plan["module"]["predicted"] == plan["module"]["over_permission"] > 0
     assert f"over-permission {plan['module']['over_permission']} (predicted" in " ".join(done.stdout.split())
+    assert f"gate: over_permission {plan['module']['over_permission']} is above 0" in done.stdout
     te = (tmp_path / "more" / "vllm.te").read_text()
     assert "Not all of it was observed" in te
     bpf = next(one for one in plan["predicted"] if one["class"] == "bpf")
