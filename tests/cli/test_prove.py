@@ -73,6 +73,30 @@ def test_rules_taken_away_and_added_on_the_real_policy(
 
 
 @pytest.mark.heavy
+@pytest.mark.parametrize("domain", ["container_t", "vllm_t"])
+def test_an_allowxperm_that_takes_commands_away_on_the_real_policy(
+    polkit: Polkit, fixtures_dir: Path, tmp_path: Path, repository: Path, domain: str
+) -> None:
+    """Every container may send /dev/null any command; one allowxperm, and it may send that one alone. An own domain
+    that inherits from the base loses them as the base itself would."""
+    log = fixtures_dir / "avc" / SERVING
+    polkit("generate", log, *MOUNTS, "-n", "vllm", "-o", "vllm")
+    text = (tmp_path / "vllm" / "vllm.te").read_text()
+    assert "type null_device_t;" not in text
+    required = "require {\n    type null_device_t;\n" + (
+        "" if "type container_t;" in text else "    type container_t;\n"
+    )
+    text = text.replace("require {\n", required, 1)
+    (tmp_path / "vllm.te").write_text(text + f"\nallowxperm {domain} null_device_t:chr_file ioctl 0x5401;\n")
+    done = polkit("prove", "vllm.te", log, *MOUNTS, "--format", "json")
+    proof = json.loads(done.stdout)
+    schema(repository).validate(proof)
+    assert (done.returncode, proof["contained"]) == (1, False), (proof["lost"], proof["extra"])
+    lost = [(one["source"], one["target"], one["xperms"]) for one in proof["lost"]]
+    assert lost == [(domain, "null_device_t", ["0x0000-0x5400", "0x5402-0xffff"])]
+
+
+@pytest.mark.heavy
 def test_an_estimate_of_the_real_policy(
     polkit: Polkit, fixtures_dir: Path, tmp_path: Path, policy_root: Path, repository: Path
 ) -> None:
