@@ -33,6 +33,9 @@ from polkit.policy import assess, risk_named
 GRANTING = frozenset({"allow", "boolean"})
 """Remedies by which the very access becomes allowed; others change what it is an access to."""
 
+AFTER = "then "
+"""Begins the reason of what would still refuse after the main remedy's relabel."""
+
 Rung = Callable[[Question], Optional[Finding]]
 
 RUNGS: tuple[Rung, ...] = (
@@ -111,7 +114,7 @@ def _after_relabel(main: Finding, question: Question) -> tuple[Finding, ...]:
     if then.main.cause == main.cause:
         return ()
     found = (then.main, *then.also)
-    return tuple(replace(one, reason=f"then {one.reason}", decides=False) for one in found)
+    return tuple(replace(one, reason=f"{AFTER}{one.reason}", decides=False) for one in found)
 
 
 def fresh_label(levels: LevelRelations) -> LevelRelations:

@@ -14,7 +14,7 @@ from polkit.errors import UsageError
 from polkit.minimize.causes.boolean import describe
 from polkit.minimize.grouping import Diagnosed
 from polkit.minimize.joining import join_evidence
-from polkit.minimize.ladder import Diagnosis
+from polkit.minimize.ladder import AFTER, Diagnosis, fresh_label
 from polkit.minimize.question import Finding, Question, Settings
 from polkit.minimize.rules_for import rules_for, tells_no_command
 from polkit.model import (
@@ -131,15 +131,22 @@ def move_to_own_domain(
 
 
 def _moved(one: Diagnosed, domain: Optional[OwnDomain], settings: Settings) -> Diagnosed:
-    question = one.question
+    question, findings = one.question, (one.diagnosis.main, *one.diagnosis.also)
     if domain is not None and question.source in domain.sources:
-        main, *also = (_to_domain(each, question, domain) for each in (one.diagnosis.main, *one.diagnosis.also))
+        main, *also = (_to_domain(each, _question_of(each, findings[0], question), domain) for each in findings)
     else:
         reason = why_shared(question.policy, settings, question.source)
         if reason is None:
             return one
-        main, *also = (_without_rule(each, question, reason) for each in (one.diagnosis.main, *one.diagnosis.also))
+        main, *also = (_without_rule(each, question, reason) for each in findings)
     return replace(one, diagnosis=Diagnosis(main, tuple(also)))
+
+
+def _question_of(finding: Finding, main: Finding, question: Question) -> Question:
+    """What a finding answers: what would still refuse after a relabel is asked on the type that the relabel gives."""
+    if finding is main or main.retarget is None or not finding.reason.startswith(AFTER):
+        return question
+    return question.at(main.retarget, fresh_label(question.key.levels))
 
 
 def _to_domain(finding: Finding, question: Question, domain: OwnDomain) -> Finding:
