@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from polkit.cli.options import plan_options, predict_option
+from polkit.cli.options import interface_options, plan_options, predict_option
 
 
 @click.command("explain")
 @plan_options
+@interface_options
 @predict_option
 def command(format_: str, quiet: bool, verbose: bool, **asked: Any) -> int:
     """Say why each access in LOG was refused, and what to change. Writes nothing.

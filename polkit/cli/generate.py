@@ -7,12 +7,13 @@ from typing import Any, Optional
 
 import click
 
-from polkit.cli.options import plan_options, predict_option
+from polkit.cli.options import interface_options, plan_options, predict_option
 
 
 @click.command("generate")
 @plan_options
 @predict_option
+@interface_options
 @click.option("--module-version", metavar="X.Y.Z", help="Version of the module.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Where to write; ./NAME if not given."

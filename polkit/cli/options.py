@@ -56,6 +56,21 @@ _DECIDING = (
     click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Instead of ./polkit.toml."),
     click.option("-n", "--name", metavar="NAME", help="Name of the module and of its types."),
 )
+_INTERFACES = (
+    click.option("--interfaces", is_flag=True, help="Name interfaces of the policy that grant exactly the rules."),
+    click.option(
+        "--allow-extra",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="With --interfaces: use those that grant more, too; N accesses more at most in all.",
+    ),
+    click.option(
+        "--headers",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="With --interfaces: where they are, if not with the policy or on this host.",
+    ),
+)
 _OUTPUT = (
     click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True),
     click.option("-q", "--quiet", is_flag=True, help="No progress, no hints."),
@@ -80,3 +95,10 @@ def predict_option(command: _F) -> _F:
         help="Add what the refused system calls would be refused next: marked, and shown by no record.",
     )(command)
     return found
+
+
+def interface_options(command: _F) -> _F:
+    """The options of a verb that may propose calls of interfaces."""
+    for option in reversed(_INTERFACES):
+        command = option(command)
+    return command

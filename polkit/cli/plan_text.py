@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from polkit.cli.safe import safe
-from polkit.minimize import Outcome, command_lines, how_to_run, join_rules, without_remedy
-from polkit.model import REMEDIES, AvRule, Decision, OwnDomain, Plan, Remedy, Rule, XpermRule
+from polkit.minimize import NEVERALLOW, Outcome, command_lines, how_to_run, join_rules, without_remedy
+from polkit.model import REMEDIES, AvRule, Decision, InterfaceCall, OwnDomain, Plan, Remedy, Rule, XpermRule
 
 _TITLES = {
     "boolean": "Booleans to turn on",
@@ -46,6 +46,7 @@ def print_outcome(verb: str, outcome: Outcome, verbose: bool, quiet: bool) -> No
         if decisions:
             _section(console, kind, decisions, verbose)
     _predicted(console, plan, verbose)
+    _interfaces(console, plan)
     _unparsed(console, plan)
     if verb == "generate":
         _written(console, outcome)
@@ -195,6 +196,36 @@ def _evidence(decision: Decision) -> str:
         if values:
             parts.append(f"{', '.join(values[:_SHOWN])}{_more(values, _SHOWN)}")
     return "; ".join(parts)
+
+
+def _interfaces(console: Console, plan: Plan) -> None:
+    """Calls that may stand for rules, and those that would grant more; nothing where there are none."""
+    for used, title, aside in (
+        (True, "Interfaces for these rules", "what to write in reference policy; the .te has the rules themselves"),
+        (False, "Interfaces that grant more", "not used; --allow-extra N uses them up to N accesses more"),
+    ):
+        calls = [call for call in plan.interfaces if call.used == used]
+        if calls:
+            console.print()
+            console.print(Text(title, "bold"), Text(f"({aside})", "dim"))
+        for call in calls:
+            console.print()
+            _wrapped(console, " " * _INDENT, f"{call.text}{_price(call)}", "", "cyan")
+            for rule in call.rules:
+                _wrapped(console, " " * _INDENT, rule_line(rule), "", "green")
+            for rule in call.extra_rules:
+                _wrapped(console, f"{'more':>{_INDENT + 4}}  ", rule_line(rule), "yellow", "yellow")
+            hidden = call.extra - sum(len(rule.perms) for rule in call.extra_rules)
+            if hidden:
+                _wrapped(console, " " * (_INDENT + 6), f"and {_count(hidden, 'access', 'accesses')} more")
+
+
+def _price(call: InterfaceCall) -> str:
+    parts = [f"{_count(call.extra, 'access', 'accesses')} more"] if call.extra else []
+    parts += [f"{_count(call.given, 'access', 'accesses')} of it given anyway"] if call.given else []
+    parts += [f"would need --accept {risk}" for risk in call.refused if risk != NEVERALLOW]
+    parts += ["a neverallow rule forbids it"] if NEVERALLOW in call.refused else []
+    return f"  ({'; '.join(parts)})" if parts else ""
 
 
 def _unparsed(console: Console, plan: Plan) -> None:

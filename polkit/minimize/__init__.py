@@ -8,6 +8,7 @@ from __future__ import annotations
 from polkit.minimize.assembling import assemble, describe_module
 from polkit.minimize.device_commands import command_lines
 from polkit.minimize.inspect import read_inspect
+from polkit.minimize.interfaces import NEVERALLOW, Allowance, propose_calls
 from polkit.minimize.job import Outcome, Progress, Request, explain, generate, without_remedy
 from polkit.minimize.joining import join_rules
 from polkit.minimize.paths import Mount, PathMap, join_maps, parse_mount
@@ -18,6 +19,8 @@ from polkit.minimize.question import Settings
 from polkit.minimize.running import how_to_run
 
 __all__ = [
+    "NEVERALLOW",
+    "Allowance",
     "Extra",
     "InheritedFigures",
     "Mount",
@@ -42,6 +45,7 @@ __all__ = [
     "plan_text",
     "proof_object",
     "proof_text",
+    "propose_calls",
     "prove",
     "read_inspect",
     "without_remedy",

@@ -15,6 +15,7 @@ from polkit.errors import MissingDependency, UsageError
 from polkit.minimize.assembling import assemble, describe_module
 from polkit.minimize.gates import breaches
 from polkit.minimize.inspect import read_inspect
+from polkit.minimize.interfaces import Reference, reference, with_calls
 from polkit.minimize.own_domain import like
 from polkit.minimize.ownership import check_names
 from polkit.minimize.paths import PathMap, join_maps, parse_mount
@@ -60,6 +61,9 @@ class Request:
     base: Optional[str] = None
     name: Optional[str] = None
     version: Optional[str] = None
+    interfaces: bool = False
+    headers: Optional[Path] = None
+    allow_extra: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,13 @@ def explain(
     policy: Optional[TargetPolicy] = None,
 ) -> Outcome:
     """Read the logs and diagnose every denial; writes nothing. ``policy`` is one loaded already, for several logs."""
-    plan, _ = _diagnose(request, load_config(request.config), stdin, progress, policy)
+    config = load_config(request.config)
+    interfaces = _interfaces(request, config)
+    plan, policy = _diagnose(request, config, stdin, progress, policy)
+    if interfaces is not None:
+        # Without what an own domain inherits: to work that out takes a build of the policy, and no call depends on it.
+        source = assemble(plan, check_name(request, config), config.module.version)
+        plan, _ = _with_interfaces(plan, source, policy, interfaces, progress)
     return Outcome(plan)
 
 
@@ -116,14 +126,37 @@ def generate(
     check_module_version(version, "--module-version")
     target = directory if directory is not None else Path(name)
     prepare_directory(target, force)
+    interfaces = _interfaces(request, config)
     plan, policy = _diagnose(request, config, stdin, progress)
     if not plan.decisions:
         return Outcome(plan)
     inheritance = _inheritance(plan, policy, settings_of(request, config), progress)
     source = assemble(plan, name, version, inheritance)
+    plan, source = _with_interfaces(plan, source, policy, interfaces, progress)
     if source is None and directory is None:
         return Outcome(plan, breaches=breaches(plan, None, config.gates))
     return _write(plan, source, name, policy, config, target)
+
+
+def _interfaces(request: Request, config: Config) -> Optional[Reference]:
+    """Where to find interfaces, if they were asked for: looked for before a long log is read."""
+    accepted = settings_of(request, config).accepted
+    return reference(request.interfaces, request.headers, request.allow_extra, request.policy, accepted)
+
+
+def _with_interfaces(
+    plan: Plan,
+    source: Optional[ModuleSource],
+    policy: TargetPolicy,
+    interfaces: Optional[Reference],
+    progress: Optional[Progress],
+) -> tuple[Plan, Optional[ModuleSource]]:
+    """The plan and its module, if it needs one, with the calls of interfaces where these were asked for."""
+    if source is None or interfaces is None:
+        return plan, source
+    if progress is not None:
+        progress.phase("looking for interfaces")
+    return with_calls(plan, source, policy, interfaces)
 
 
 def _inheritance(

@@ -15,6 +15,7 @@ from polkit.model import (
     FileContext,
     Grants,
     InputSummary,
+    InterfaceCall,
     ModuleInfo,
     OwnDomain,
     Plan,
@@ -46,7 +47,23 @@ def plan_object(plan: Plan) -> dict[str, Any]:
         "domain": _domain(plan.domain) if plan.domain is not None else None,
         "module": _module(plan.module) if plan.module is not None else None,
         "predicted": [_decision(decision) for decision in plan.predicted],
+        "interfaces": [_interface_call(call) for call in plan.interfaces],
         "notes": list(plan.notes),
+    }
+
+
+def _interface_call(call: InterfaceCall) -> dict[str, Any]:
+    return {
+        "call": call.text,
+        "name": call.name,
+        "arguments": list(call.arguments),
+        "header": call.header,
+        "used": call.used,
+        "rules": [rule_object(rule) for rule in call.rules],
+        "given": call.given,
+        "extra": call.extra,
+        "extra_rules": [rule_object(rule) for rule in call.extra_rules],
+        "refused": list(call.refused),
     }
 
 
