@@ -33,8 +33,10 @@ def in_force(trees: Trees, used: Used, policy: TargetPolicy) -> tuple[Trees, dic
     """
     if not trees or not policy.has_file_contexts:
         return trees, {}
-    trees = _with_administrators(trees, used, policy)
     changed = _changed(trees, policy)
+    marked = _with_administrators(trees, used, changed)
+    if marked != trees:
+        trees, changed = marked, _changed(marked, policy)
     blocked = {}
     for region, tree in trees.items():
         for one in used[region]:
@@ -56,9 +58,8 @@ def _changed(trees: Trees, policy: TargetPolicy) -> TargetPolicy:
     return policy.with_contexts(modules, tuple(context_of(tree) for tree in outermost_first if tree.over))
 
 
-def _with_administrators(trees: Trees, used: Used, policy: TargetPolicy) -> Trees:
+def _with_administrators(trees: Trees, used: Used, changed: TargetPolicy) -> Trees:
     """Marks each tree over which a later entry would decide, and with it every tree further in."""
-    changed = _changed(trees, policy)
     over: dict[str, str] = {}
     for region, tree in trees.items():
         lost = next((one for one in used[region] if not _has(tree, one, changed)), None)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from heapq import merge
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -31,6 +33,7 @@ class Added(NamedTuple):
 
 
 NOTHING = Added()
+_Precedence = tuple[bool, int, int, int, str]
 
 
 class _Line(NamedTuple):
@@ -105,8 +108,29 @@ def _in_order(file_contexts: Path, added: Added) -> Iterator[tuple[str, _Line]]:
 
 def _with_modules(file_contexts: Path, added: Added) -> list[_Line]:
     """The main file's entries; sorted where a module adds any, as the module store would."""
-    lines = [*_lines(file_contexts), *(_line(one, added.mls) for one in added.modules)]
-    return sorted(lines, key=lambda line: precedence(line.pattern, line.kind)) if added.modules else lines
+    if not added.modules:
+        return list(_lines(file_contexts))
+    ours = _keyed(_line(one, added.mls) for one in added.modules)
+    theirs = _sorted(file_contexts, _state(file_contexts))
+    return [line for _, line in merge(theirs, ours, key=lambda pair: pair[0])]
+
+
+def _keyed(lines: Iterable[_Line]) -> tuple[tuple[_Precedence, _Line], ...]:
+    return tuple(sorted(((precedence(line.pattern, line.kind), line) for line in lines), key=lambda pair: pair[0]))
+
+
+@lru_cache(maxsize=4)
+def _sorted(file_contexts: Path, state: object) -> tuple[tuple[_Precedence, _Line], ...]:
+    """The entries of a file with their keys; ``state`` tells one content of it from another."""
+    return _keyed(_lines(file_contexts))
+
+
+def _state(path: Path) -> object:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _with_local(local: Path, added: Added) -> list[_Line]:

@@ -28,6 +28,15 @@ def fedora_shapes(tmp_path_factory: pytest.TempPathFactory) -> TargetPolicy:
 
 
 @pytest.fixture(scope="session")
+def exact_types(tmp_path_factory: pytest.TempPathFactory) -> TargetPolicy:
+    """A small policy with types that fit one service exactly, and nearly (``sources/exact_types.cil``)."""
+    source = Path(__file__).parent / "sources" / "exact_types.cil"
+    binary = tmp_path_factory.mktemp("exact") / "policy"
+    subprocess.run(["secilc", "-c", "31", "-o", binary, "-f", "/dev/null", source], check=True)
+    return load_policy(str(binary))
+
+
+@pytest.fixture(scope="session")
 def plan_of(policy: TargetPolicy) -> Planner:
     """``plan_of(text, mounts={"/host": "/ctr"}, booleans={...}, **settings)``."""
 
