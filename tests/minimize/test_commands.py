@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Optional
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from polkit.audit import read_logs, totals
@@ -242,3 +243,32 @@ def test_no_generated_module_takes_a_command_away(
     assert proof.contained, (log, proof.extra)
     told = any("what is not on it stays refused" in remedy.xperm_note for remedy in remedies(outcome.plan))
     assert proof.covered or told, (log, proof.uncovered)
+
+
+_RUNS = st.lists(
+    st.tuples(st.sampled_from((0, 0x45F0, 0x4600, 0x46D6, 0xFF00, 0xFFFF)), st.sampled_from((1, 2, 3, 16, 256, 300))),
+    min_size=1,
+    max_size=4,
+)
+
+
+@pytest.mark.heavy
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(runs=_RUNS)
+@example(runs=[(0x4600, 256)])
+@example(runs=[(0x45FF, 258), (0x4800, 512)])
+@example(runs=[(0, 1), (0xFFFF, 1)])
+def test_folded_ranges_are_the_observed_commands_once_compiled(
+    root: Path, tmp_path: Path, runs: list[tuple[int, int]]
+) -> None:
+    """From the log to the built policy and back: neither a command more nor one less. The compiler makes rules on whole
+    drivers of full ranges, which is another form in the binary."""
+    wanted = sorted({number for first, length in runs for number in range(first, min(first + length, 0x10000))})
+    module, proof = module_of(root, tmp_path, ioctl("app_t", "plain_device_t", *wanted))
+    assert (proof.covered, proof.minimal, proof.contained) == (True, True, True), (proof.uncovered, proof.extra)
+    listed = re.search(r"allowxperm app_t plain_device_t:chr_file ioctl \{ (.*) \};", (module / "mine.te").read_text())
+    assert listed is not None
+    parts = [part.split("-") for part in listed[1].split()]
+    assert [number for part in parts for number in range(int(part[0], 16), int(part[-1], 16) + 1)] == wanted
+    alone = sum(number + 1 not in wanted for number in wanted)
+    assert alone <= len(parts) <= 2 * alone
