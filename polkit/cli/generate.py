@@ -12,8 +12,8 @@ from polkit.cli.options import interface_options, plan_options, predict_option
 
 @click.command("generate")
 @plan_options
-@predict_option
 @interface_options
+@predict_option
 @click.option("--module-version", metavar="X.Y.Z", help="Version of the module.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Where to write; ./NAME if not given."
