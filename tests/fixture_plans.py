@@ -16,7 +16,7 @@ from polkit.cli.options import plan_options
 from polkit.cli.plan_text import rule_line
 from polkit.cli.safe import safe
 from polkit.minimize import Outcome, Request, explain
-from polkit.model import Remedy
+from polkit.model import Decision, Remedy
 from polkit.policy import TargetPolicy, load_policy
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "avc"
@@ -78,12 +78,18 @@ def _lines(outcome: Outcome, options: list[str]) -> Iterator[str]:
             f"{decision.cause}: {decision.source} -> {decision.target}:{decision.tclass} {{ {perms} }}"
             + (f" risk {decision.risk_id}" if decision.risk_id else "")
             + f" x{decision.evidence.accesses}"
+            + _unmeasured(decision)
         )
         yield f"    => {_remedy(decision.remedy)}"
         for cause, remedy in zip(decision.also, decision.also_remedies):
             yield f"    also {cause} => {_remedy(remedy)}"
     for one in books.unparsed:
         yield f"unparsed: line {one.line}: {one.reason}"
+
+
+def _unmeasured(decision: Decision) -> str:
+    numbers = [one.xperm for one in decision.device_commands if not one.measured]
+    return f" unmeasured {' '.join(numbers)}" if numbers else ""
 
 
 def _remedy(remedy: Remedy) -> str:
