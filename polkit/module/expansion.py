@@ -36,7 +36,7 @@ define(`optional_policy',`optional { $1 ifelse(`$2',`',`',`} else { $2 ')}')dnl
 """Warnings would only stand among the output; the original of the third keeps its state in definitions."""
 
 _SECONDS = 30
-_MOST_BROKEN = 64
+_MOST_BROKEN = 16
 _COMMENT = re.compile(r"#[^\n]*")
 _ONLY_ALLOW = re.compile(r"(?:require \{(?:[^{}]|\{[^{}]*\})*\} ?|allow [^;]*; ?|; ?)*\Z")
 
