@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -12,13 +13,21 @@ from polkit.cli.options import interface_options, plan_options, predict_option
 
 @click.command("generate")
 @plan_options
-@interface_options
 @predict_option
+@interface_options
 @click.option("--module-version", metavar="X.Y.Z", help="Version of the module.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Where to write; ./NAME if not given."
 )
 @click.option("--force", is_flag=True, help="Write into a directory that exists.")
+@click.option("--interactive", is_flag=True, help="Choose the remedy of each decision at the terminal.")
+@click.option(
+    "--choices",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Make the choices kept in FILE again; with --interactive, keep them there. DIR.choices.json if not given.",
+)
+@click.option("--restart", is_flag=True, help="With --interactive: forget the choices made before.")
 def command(
     format_: str,
     quiet: bool,
@@ -26,6 +35,9 @@ def command(
     module_version: Optional[str],
     output: Optional[Path],
     force: bool,
+    interactive: bool,
+    choices: Optional[Path],
+    restart: bool,
     **asked: Any,
 ) -> int:
     """Make the smallest module that lets the workload in LOG run: plan.json, .te, .fc and .pp.
@@ -41,6 +53,16 @@ def command(
     from polkit.minimize import generate
 
     request = request_from({**asked, "version": module_version})
-    outcome = read_with_progress(lambda stdin, progress: generate(request, output, force, stdin, progress), quiet)
+    if interactive:
+        from polkit.cli.interactive import generate_interactively
+
+        outcome = generate_interactively(request, output, force, choices, restart, quiet)
+        if outcome is None:
+            return 1
+    else:
+        if restart:
+            raise click.UsageError("--restart is for --interactive")
+        request = replace(request, choices=choices)
+        outcome = read_with_progress(lambda stdin, progress: generate(request, output, force, stdin, progress), quiet)
     show("generate", outcome, format_, verbose, quiet)
     return outcome.exit_code

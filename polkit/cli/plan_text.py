@@ -145,6 +145,8 @@ def _head(console: Console, decision: Decision, brief: bool) -> None:
     flags = [decision.cause, *(f"also {cause}" for cause in decision.also)]
     if decision.risk != "none":
         flags.append(f"risk {decision.risk}: {decision.risk_id}")
+    if decision.chosen_by == "person":
+        flags.append("chosen by a person")
     _wrapped(console, " " * _INDENT, f"{'; '.join(flags)} | {_evidence(decision)}", "", "dim")
     for line in command_lines(decision.device_commands):
         _wrapped(console, " " * _INDENT, line, "", "dim")
@@ -306,12 +308,13 @@ def _closing(console: Console, outcome: Outcome) -> None:
     unparsed = len(plan.input.unparsed)
     for breach in outcome.breaches:
         _wrapped(console, "", f"gate: {breach}", "", "red")
-    if not left and not unparsed and not outcome.breaches:
+    if not left and not unparsed and not outcome.breaches and not outcome.stale:
         console.print(Text("Every denial has a remedy.", "green"))
         return
     parts = [f"{_count(len(left), 'decision')} without a remedy ({_ids(left)})"] if left else []
     parts += [f"{_count(unparsed, 'denial')} not readable"] if unparsed else []
     parts += [f"{_count(len(outcome.breaches), 'gate')} broken"] if outcome.breaches else []
+    parts += [f"{_count(len(outcome.stale), 'choice')} out of date"] if outcome.stale else []
     _wrapped(console, "", f"Left: {'; '.join(parts)}.", "", "red")
 
 

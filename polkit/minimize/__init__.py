@@ -5,33 +5,60 @@
 
 from __future__ import annotations
 
+from polkit.minimize.alternatives import Chooser, Offers, Step
 from polkit.minimize.assembling import assemble, describe_module
+from polkit.minimize.choices import (
+    LATER_KEY,
+    Choices,
+    Match,
+    Walk,
+    begin,
+    choices_object,
+    choices_of,
+    match,
+    picks,
+    press,
+    read_choices,
+    save_choices,
+)
 from polkit.minimize.device_commands import command_lines
 from polkit.minimize.inspect import read_inspect
 from polkit.minimize.interfaces import NEVERALLOW, Allowance, propose_calls
-from polkit.minimize.job import Outcome, Progress, Request, explain, generate, without_remedy
+from polkit.minimize.job import Outcome, Progress, Request, choices_path, explain, generate, without_remedy
 from polkit.minimize.joining import join_rules
 from polkit.minimize.paths import Mount, PathMap, join_maps, parse_mount
 from polkit.minimize.plan_json import plan_object, plan_text
 from polkit.minimize.planning import make_plan
-from polkit.minimize.proving import Extra, InheritedFigures, Proof, Uncovered, proof_object, proof_text, prove
+from polkit.minimize.proving import Extra, Figures, InheritedFigures, Proof, Uncovered, proof_object, proof_text, prove
 from polkit.minimize.question import Settings
 from polkit.minimize.running import how_to_run
 
 __all__ = [
+    "LATER_KEY",
     "NEVERALLOW",
     "Allowance",
+    "Choices",
+    "Chooser",
     "Extra",
+    "Figures",
     "InheritedFigures",
+    "Match",
     "Mount",
+    "Offers",
     "Outcome",
     "PathMap",
     "Progress",
     "Proof",
     "Request",
     "Settings",
+    "Step",
     "Uncovered",
+    "Walk",
     "assemble",
+    "begin",
+    "choices_object",
+    "choices_of",
+    "choices_path",
     "command_lines",
     "describe_module",
     "explain",
@@ -40,13 +67,18 @@ __all__ = [
     "join_maps",
     "join_rules",
     "make_plan",
+    "match",
     "parse_mount",
+    "picks",
     "plan_object",
     "plan_text",
+    "press",
     "proof_object",
     "proof_text",
     "propose_calls",
     "prove",
+    "read_choices",
     "read_inspect",
+    "save_choices",
     "without_remedy",
 ]

@@ -83,6 +83,7 @@ def describe_module(
     granted = {
         (domain, target, rule.tclass, perm)
         for rule in access.rules
+        if rule.kind == "allow"
         for domain in policy.types(rule.source) or {rule.source}
         for target in _targets(rule, domain, policy)
         for perm in rule.perms
@@ -243,6 +244,8 @@ def _evidence_line(decision: Decision) -> str:
             parts.append(f"{word} {', '.join(values[:_SHOWN])}{more}")
     if decision.risk_id:
         parts.append(f"risk {decision.risk} ({decision.risk_id})")
+    if decision.chosen_by == "person":
+        parts.append(f"chosen by a person ({decision.chosen})")
     return "; ".join(parts)
 
 

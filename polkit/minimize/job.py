@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import time
 from dataclasses import dataclass, replace
@@ -12,7 +13,9 @@ from typing import BinaryIO, Optional, Protocol
 from polkit.audit import Ledger, ReadOptions, parse_when, read_host_logs, read_logs, totals
 from polkit.config import Config, check_module_name, check_module_version, load_config
 from polkit.errors import MissingDependency, UsageError
+from polkit.minimize.alternatives import Chooser, nobody
 from polkit.minimize.assembling import assemble, describe_module
+from polkit.minimize.choices import Repeating, read_choices
 from polkit.minimize.gates import breaches
 from polkit.minimize.inspect import read_inspect
 from polkit.minimize.interfaces import Reference, reference, with_calls
@@ -61,6 +64,7 @@ class Request:
     base: Optional[str] = None
     name: Optional[str] = None
     version: Optional[str] = None
+    choices: Optional[Path] = None
     interfaces: bool = False
     headers: Optional[Path] = None
     allow_extra: Optional[int] = None
@@ -74,20 +78,25 @@ class Outcome:
     directory: Optional[Path] = None
     written: tuple[str, ...] = ()
     breaches: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    """Choices that do not fit any more, one sentence each: there the tool's choice was taken."""
 
     @property
     def exit_code(self) -> int:
-        """0 when every denial has a remedy and no gate of polkit.toml is broken, else 1."""
-        return 1 if self.plan.input.unparsed or without_remedy(self.plan) or self.breaches else 0
+        """0 when every denial has a remedy, no gate of polkit.toml is broken and no choice is stale, else 1."""
+        return 1 if self.plan.input.unparsed or without_remedy(self.plan) or self.breaches or self.stale else 0
 
 
 def without_remedy(plan: Plan) -> tuple[Decision, ...]:
-    """The decisions that leave a denial as it is: unknown names, and what is refused."""
+    """The decisions that leave a denial as it is: unknown names, and what is refused, unless a person chose that."""
     return tuple(
         decision
         for decision in plan.decisions
         if decision.cause.startswith("unknown-")
-        or any(remedy.kind == "refuse" for remedy in (decision.remedy, *decision.also_remedies))
+        or (
+            decision.chosen_by != "person"
+            and any(remedy.kind == "refuse" for remedy in (decision.remedy, *decision.also_remedies))
+        )
     )
 
 
@@ -114,11 +123,13 @@ def generate(
     force: bool = False,
     stdin: Optional[BinaryIO] = None,
     progress: Optional[Progress] = None,
+    chooser: Chooser = nobody,
 ) -> Outcome:
     """Read, diagnose and write the module directory: the module's source and package, and ``plan.json``.
 
     Without denials nothing is written; without a rule or a label of the module's own, ``plan.json`` alone, and only
-    into a directory that was named. Raises UsageError for a directory that exists, unless ``force``.
+    into a directory that was named. ``chooser`` is asked for each decision; what it raises comes through before
+    anything is written. Raises UsageError for a directory that exists, unless ``force``.
     """
     config = load_config(request.config)
     name = check_name(request, config)
@@ -126,16 +137,28 @@ def generate(
     check_module_version(version, "--module-version")
     target = directory if directory is not None else Path(name)
     prepare_directory(target, force)
+    repeating = Repeating(read_choices(request.choices)) if request.choices is not None else None
     interfaces = _interfaces(request, config)
-    plan, policy = _diagnose(request, config, stdin, progress)
+    plan, policy = _diagnose(request, config, stdin, progress, chooser=repeating or chooser)
     if not plan.decisions:
         return Outcome(plan)
+    stale = repeating.stale if repeating is not None else ()
+    plan = replace(plan, notes=(*plan.notes, *(f"a choice that does not fit any more: {text}" for text in stale)))
     inheritance = _inheritance(plan, policy, settings_of(request, config), progress)
     source = assemble(plan, name, version, inheritance)
     plan, source = _with_interfaces(plan, source, policy, interfaces, progress)
     if source is None and directory is None:
-        return Outcome(plan, breaches=breaches(plan, None, config.gates))
-    return _write(plan, source, name, policy, config, target)
+        return Outcome(plan, breaches=breaches(plan, None, config.gates), stale=stale)
+    return replace(_write(plan, source, name, policy, config, target), stale=stale)
+
+
+def choices_path(request: Request, directory: Optional[Path]) -> Path:
+    """Where choices for a module are kept unless a file is named: beside its directory, which may not exist yet."""
+    config = load_config(request.config)
+    target = Path(os.path.abspath(directory if directory is not None else check_name(request, config)))  # noqa: PTH100
+    found = target.with_name(f"{target.name}.choices.json")
+    here = Path.cwd()
+    return found.relative_to(here) if found.is_relative_to(here) else found
 
 
 def _interfaces(request: Request, config: Config) -> Optional[Reference]:
@@ -214,6 +237,7 @@ def _diagnose(
     stdin: Optional[BinaryIO],
     progress: Optional[Progress],
     policy: Optional[TargetPolicy] = None,
+    chooser: Optional[Chooser] = None,
 ) -> tuple[Plan, TargetPolicy]:
     """The plan and the policy it was made on. A policy that was named is looked at before a long log is read."""
     options = _read_options(request)
@@ -226,7 +250,7 @@ def _diagnose(
     denials = totals(_read(request, options, stdin, progress))
     if policy is None:
         policy = _host_policy(request, denials)
-    plan = make_plan(denials, policy.with_booleans(state), settings)
+    plan = make_plan(denials, policy.with_booleans(state), settings, chooser)
     notes = [*plan.notes, *check_names(plan, policy, check_name(request, config))]
     if plan.input.undated and (options.since is not None or options.until is not None):
         notes.append(f"{plan.input.undated} denials carry no full date: --since and --until let them pass")

@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 from polkit.minimize.running import how_to_run
 from polkit.model import (
+    Alternative,
     AvRule,
     BooleanOption,
     Decision,
@@ -108,6 +109,7 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "device_commands": [_device_command(one) for one in decision.device_commands],
         "follows": list(decision.follows),
         "evidence": _evidence(decision.evidence),
+        **_choice(decision),
     }
 
 
@@ -119,6 +121,28 @@ def _device_command(one: DeviceCommand) -> dict[str, Any]:
         "sources": list(one.sources),
         "measured": one.measured,
         "why": one.why,
+    }
+
+
+def _choice(decision: Decision) -> dict[str, Any]:
+    """What was chosen, by whom, and out of what; the tool's own choice comes first."""
+    found: dict[str, Any] = {"chosen_by": decision.chosen_by}
+    if decision.alternatives:
+        listed = [_alternative(one) for one in decision.alternatives]
+        found.update(key=decision.key, chosen=decision.chosen, alternatives=listed)
+    return found
+
+
+def _alternative(one: Alternative) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "kind": one.remedy.kind,
+        "accesses": one.cost.accesses,
+        "domains": one.cost.domains,
+        "cost": one.cost.text,
+        "risk": one.risk,
+        "risk_id": one.risk_id or None,
+        "widens": one.widens,
     }
 
 

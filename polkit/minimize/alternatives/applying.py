@@ -53,10 +53,11 @@ def choose(
     cases = [case_of(one, domain, settings, reach) for one in decided]
     ways = [_picked(case, picks.get(case.decision.key)) for case in cases]
     chosen = _decide(cases, ways, domain, policy, shared_too=False)
-    widened = any(way is not None and way.shared for way in ways)
-    if widened and domain is not None and any(_uses(one.decision, domain.name) for one in chosen):
-        return _decide(cases, ways, domain, policy, shared_too=True)
-    return chosen
+    if domain is None or not any(way is not None and way.shared for way in ways):
+        return chosen
+    # What is predicted of an own domain is for it as well.
+    in_use = settings.predict or any(_uses(one.decision, domain.name) for one in chosen)
+    return _decide(cases, ways, domain, policy, shared_too=True) if in_use else chosen
 
 
 def _picked(case: Case, pick: Optional[str]) -> Optional[Way]:

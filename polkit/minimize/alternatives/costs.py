@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from polkit.minimize.alternatives.ways import Case, counted
 from polkit.minimize.grouping import Draft
+from polkit.minimize.own_domain import why_shared
 from polkit.model import SELF, AvRule, BooleanOption, Cost, Decision, Remedy
 
 Price = Callable[[Draft], Cost]
@@ -34,7 +35,9 @@ def rules_cost(case: Case) -> Price:
         decision = draft.decision
         new = new_accesses(decision, case)
         domains = sorted({vector[0] for vector in new})
-        text = f"Nobody but {' and '.join(domains)} gets it."
+        shared = [(one, why_shared(case.policy, case.settings, one)) for one in domains]
+        text = " ".join(_shared(one, reason) for one, reason in shared if reason is not None)
+        text = text or f"Nobody but {' and '.join(domains)} gets it."
         if not new:
             text = _NO_RULE.get(decision.remedy.kind, "It changes no rule.")
         return Cost(len(new), len(domains), text + _structural(decision, case))
@@ -48,10 +51,13 @@ def shared_cost(case: Case, reason: str) -> Price:
     def price(draft: Draft) -> Cost:
         new = new_accesses(draft.decision, case)
         domains = {vector[0] for vector in new}
-        text = f"Unrelated workloads share {case.first.source}: {reason}."
-        return Cost(len(new), len(domains), text)
+        return Cost(len(new), len(domains), _shared(case.first.source, reason))
 
     return price
+
+
+def _shared(domain: str, reason: str) -> str:
+    return f"Unrelated workloads share {domain}: {reason}."
 
 
 def new_accesses(decision: Decision, case: Case) -> set[Vector]:
