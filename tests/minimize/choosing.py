@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from polkit.audit import read_logs, totals
-from polkit.minimize import Mount, Offers, PathMap, Settings, make_plan
+from polkit.minimize import Choices, Mount, Offers, PathMap, Settings, begin, choices_of, make_plan
 from polkit.model import Alternative, Decision, Plan
 from polkit.policy import TargetPolicy
 
@@ -54,3 +54,13 @@ def only(plan: Plan) -> Decision:
 def offered(decision: Decision) -> dict[str, Alternative]:
     """The alternatives by id, in their order."""
     return {one.id: one for one in decision.alternatives}
+
+
+def as_choices(picked: Mapping[str, str], offers: Offers) -> Choices:
+    """What the file of a walk with these choices would hold; ``picked`` as Picking gives them."""
+    found: list[int | None] = []
+    for step in offers.steps:
+        ids = [option.id for option in step.options]
+        wanted = picked.get(step.decisions[0].key)
+        found.append(ids.index(wanted) if wanted is not None else None)
+    return choices_of(begin([len(step.options) for step in offers.steps], found), offers)
