@@ -29,26 +29,26 @@ _FORMAT = 1
 _MAGIC = b"polkit index"
 _HEAD = struct.Struct("<12sI32s32s")
 _MOST_ENTRIES = 16
-"""A policy has two: its contents and, where it has a module store, its neverallow rules."""
+"""A policy has three: its contents, its store's neverallow rules, and what the store's build gives."""
 _LARGEST = 64 * 1024 * 1024
 """Of an entry, and of what it unpacks to; a distribution's policy packs to 0.5 and unpacks to 3.5 MB."""
 _OURS = re.compile(r"[0-9a-f]{64}\.(?:index|[0-9a-f]{16})\Z")
 """An entry, or one that is being written."""
 _READERS = (
     *("constraints.py", "contents.py", "encoding.py", "facts.py", "index.py", "ports.py"),
-    *("neverallow.py", "store_neverallows.py", "store.py", "inheritance.py", "standin.py"),
+    *("baseline.py", "neverallow.py", "store_neverallows.py", "store.py", "whatif.py", "inheritance.py", "standin.py"),
 )
 _OPENED = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-def entry_key(policy_sha256: str, modules_sha256: str = "") -> Optional[str]:
-    """The key of a policy's entry or, with the digest of its store's modules, of its neverallow rules'; None when there
-    is no cache: switched off, no place for it, or no setools whose version is known.
+def entry_key(*sources: str) -> Optional[str]:
+    """The key of what is worked out from ``sources``, digests and other text without NUL; None when there is no cache:
+    switched off, no place for it, or no setools whose version is known.
     """
     version = _setools_version()
     if version is None or _folder(os.environ) is None:
         return None
-    digest = hashlib.sha256(f"{_FORMAT} {policy_sha256} {modules_sha256} {version}".encode())
+    digest = hashlib.sha256("\0".join((str(_FORMAT), version, *sources)).encode())
     try:
         for name in _READERS:
             digest.update(Path(__file__).with_name(name).read_bytes())

@@ -21,6 +21,7 @@ from polkit.errors import CompileError, SourceError
 from polkit.model import PolicyInfo
 from polkit.module import (
     PRIORITY,
+    ToolRun,
     copy_store,
     does_not_link,
     fast_place,
@@ -30,6 +31,7 @@ from polkit.module import (
     run_tools,
     set_expand_check,
 )
+from polkit.policy.baseline import Baseline, baseline_key, policy_digest, recall, remember
 from polkit.policy.locate import PolicyFiles
 
 _SECONDS = 300
@@ -108,35 +110,89 @@ def linked(files: PolicyFiles, info: PolicyInfo, name: str, cil: str) -> Iterato
         yield _built(root, files.store.name, None).policy
 
 
+@dataclass(frozen=True)
+class _Copies:
+    """Copies of a module store: as it is, with the module and checked, with the module and not."""
+
+    name: str
+    base: Path
+    checked: Path
+    changed: Path
+    work: Path
+
+    def jobs(self, module_file: str) -> dict[str, tuple[list[str], Path]]:
+        """The build in each."""
+        return {
+            "base": (_build_command(self.base, self.name), self.work),
+            "checked": (install_command(self.checked, self.name, module_file), self.work),
+            "changed": (install_command(self.changed, self.name, module_file), self.work),
+        }
+
+    @property
+    def kern(self) -> Path:
+        """The policy of the store as it is: its own at first, then the one that was built."""
+        return self.base / "var/lib/selinux" / self.name / "active/policy.kern"
+
+
 def _store_build(files: PolicyFiles, store: Path, module_file: Path, place: Path) -> WhatIf:
-    """The first try with the module is checked: where nothing is broken, that was all, and it took two builds side
-    by side. Else it is built unchecked, and the baseline is checked to compare."""
+    """Copies of the store are built side by side, with the module and without."""
     refuse_shadowing(module_file.stem, store / "active/modules")
     root = _root_of(store)
-    base, changed, work = place / "base", place / "changed", place / "work"
-    work.mkdir()
-    shutil.copy(module_file, work / module_file.name)
-    copy_store(store, base, root, expand_check=False)
-    copy_store(store, changed, root, expand_check=True)
-    replaced = _take_out(base, store.name, module_file.stem)
-    install = install_command(changed, store.name, module_file.name)
-    built, checked = run_tools([(_build_command(base, store.name), work), (install, work)], _SECONDS)
-    _demand_baseline(built.status, built.output, store)
-    breaches: frozenset[Breach] = frozenset()
-    if checked.status != 0:
-        breaches = _breaches(checked.output)
-        if not breaches:
-            raise does_not_link(module_file, store, _without(checked.output, changed, root))
-        set_expand_check(base, True)
-        set_expand_check(changed, False)
-        before, unchecked = run_tools([(_build_command(base, store.name), work), (install, work)], _SECONDS)
-        if unchecked.status != 0:
-            raise does_not_link(module_file, store, _without(unchecked.output, changed, root))
-        breaches -= _breaches(before.output)
+    copies = _Copies(store.name, *(place / name for name in ("base", "checked", "changed", "work")))
+    copies.work.mkdir()
+    shutil.copy(module_file, copies.work / module_file.name)
+    for copy, expand_check in ((copies.base, False), (copies.checked, True), (copies.changed, False)):
+        copy_store(store, copy, root, expand_check)
+    replaced = _take_out(copies.base, store.name, module_file.stem)
+    changed, breaches = _build_both(copies, module_file, store)
     contexts = files.file_contexts
     return WhatIf(
-        "store", _built(base, store.name, contexts), _built(changed, store.name, contexts), breaches, replaced
+        "store",
+        _built(copies.base, store.name, contexts),
+        _built(changed, store.name, contexts),
+        breaches,
+        replaced,
     )
+
+
+def _build_both(copies: _Copies, module_file: Path, store: Path) -> tuple[Path, frozenset[Breach]]:
+    """The copy that has the module, and what it breaks that the baseline doesn't.
+
+    The module is tried checked: where nothing is broken, that was all. Else it is built unchecked, and what the
+    baseline breaks is held against it. What the same baseline gave before is not built again.
+    """
+    jobs, root = copies.jobs(module_file.name), _root_of(store)
+    key = baseline_key(copies.base, copies.work)
+    recalled = known = recall(key, copies.kern)
+    beside = "base" if known is None else "changed" if known.breaches else None
+    ran = _run(jobs, "checked", *([beside] if beside else []))
+    if known is None:
+        _demand_baseline(ran["base"].status, ran["base"].output, store)
+        known = Baseline(policy_digest(copies.kern), None)
+    breaches: frozenset[Breach] = frozenset()
+    if ran["checked"].status != 0:
+        breaches = _breaches(ran["checked"].output)
+        if not breaches:
+            raise does_not_link(module_file, store, _without(ran["checked"].output, copies.checked, root))
+        set_expand_check(copies.base, True)
+        missing = {"changed": "changed" not in ran, "base": known.breaches is None}
+        ran.update(_run(jobs, *(name for name in missing if missing[name])))
+        if ran["changed"].status != 0:
+            raise does_not_link(module_file, store, _without(ran["changed"].output, copies.changed, root))
+        if known.breaches is None:
+            known = known._replace(breaches=_breaches(ran["base"].output))
+            if ran["base"].status != 0 and not known.breaches:
+                key = None  # it failed for another reason, such as a limit: next time it may not
+        before = known.breaches or frozenset()
+        breaches = frozenset(one for one in breaches if one not in before)
+    if known != recalled:
+        remember(key, known)
+    return copies.changed if ran["checked"].status else copies.checked, breaches
+
+
+def _run(jobs: dict[str, tuple[list[str], Path]], *names: str) -> dict[str, ToolRun]:
+    """Some of the jobs, side by side."""
+    return dict(zip(names, run_tools([jobs[name] for name in names], _SECONDS)))
 
 
 def _root_of(store: Path) -> Optional[Path]:
