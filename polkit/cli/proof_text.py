@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from polkit.cli.safe import safe
-from polkit.minimize import Extra, InheritedFigures, Proof
+from polkit.minimize import Extra, Figures, InheritedFigures, Proof
 from polkit.policy import XpermChange
 
 _SHOWN = 8
@@ -85,7 +85,7 @@ def _statements(console: Console, proof: Proof) -> None:
             proof.contained,
             "not known from a binary policy"
             if proof.contained is None
-            else "the policies differ by the module's rules and its types' labels alone"
+            else f"the policies differ by {_explained(figures)} alone"
             if proof.contained
             else f"{beyond} unexplained, {lost} lost",
         ),
@@ -104,6 +104,12 @@ def _statements(console: Console, proof: Proof) -> None:
         _wrapped(console, f"  {word:<10}{verdict:<5}", text, style)
 
 
+def _explained(figures: Figures) -> str:
+    if figures.inherited is None:
+        return "the module's rules and its types' labels"
+    return "the module's rules, what its domain inherits and its types' labels"
+
+
 def _figures(console: Console, proof: Proof) -> None:
     figures = proof.figures
     elsewhere = ", ".join(f"{kind} {count}" for kind, count in figures.remedied_elsewhere.items())
@@ -113,7 +119,7 @@ def _figures(console: Console, proof: Proof) -> None:
             "over-permission rate",
             _percent(figures.over_permission_rate, f"{figures.over} of {figures.granted} newly allowed"),
         ),
-        ("dontaudited", f"{_count(figures.dontaudited, 'access', 'accesses')} that come along with a label"),
+        ("dontaudited", f"{_count(figures.dontaudited, 'access', 'accesses')} taken along with a label"),
         ("inherited", _inherited(figures.inherited)),
         ("structural", f"{_count(figures.structural, 'access', 'accesses')} on new types, by the attributes they join"),
         ("boolean grants", _count(figures.boolean_grants, "access", "accesses")),
@@ -194,7 +200,8 @@ def _gained(console: Console, proof: Proof, shown: int) -> None:
     others = [one for one in proof.gained_domains if one not in by_rules]
     lines = [f"{one.domain}: {_count(one.accesses, 'access', 'accesses')} by rules of the module" for one in by_rules]
     if others:
-        lines.append(f"{_count(len(others), 'domain')} more on its new types, by rules of the policy (structural)")
+        on = "its domain and new types" if proof.figures.inherited is not None else "its new types"
+        lines.append(f"{_count(len(others), 'domain')} more on {on}, by rules of the policy (inherited, structural)")
     _list(console, "Who may do more than before", lines, max(shown, len(lines) if len(lines) <= _SHOWN + 1 else 0), "")
 
 
