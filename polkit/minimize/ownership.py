@@ -30,7 +30,7 @@ def check_names(plan: Plan, policy: TargetPolicy, name: str) -> tuple[str, ...]:
         )
     own = set() if plan.domain is None else {plan.domain.name}
     for declared in sorted(own.union(*(_declared(decision) for decision in (*plan.decisions, *plan.predicted)))):
-        if policy.type_name(declared) is not None:
+        if policy.info is not None and policy.type_name(declared) is not None:  # without a policy every name is known
             raise UsageError(f"the policy has a type {declared} already", "Choose another name with -n")
     return ()
 

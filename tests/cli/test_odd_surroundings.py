@@ -130,3 +130,10 @@ def test_a_second_round_does_not_lose_the_first(log: Path, policy_root: Path, po
     (next(host.glob("var/lib/selinux/*/active/modules")) / "200" / "vllm").mkdir(parents=True)
     done = polkit("generate", log, "-n", "vllm", "--policy", host)
     assert "replace" in done.stdout + done.stderr
+
+
+def test_without_a_policy_nobody_else_has_the_modules_types(polkit: Polkit, log: Path) -> None:
+    log.write_text(avc("read", "default_t", fields='path="/srv/models/x"', source="httpd_t"))
+    done = polkit("explain", log, "--policy", "none", "-n", "vllm", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert "vllm_model_t" in done.stdout
