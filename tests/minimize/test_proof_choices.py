@@ -1,4 +1,4 @@
-"""The proof of a module that a person's choices are in: what the plan claims is held against the policy, never believed."""
+"""The proof of a module with a person's choices: what its plan claims is held against the policy, never believed."""
 
 from __future__ import annotations
 
