@@ -102,6 +102,18 @@ PLAN: dict[str, Any] = {
     },
     "predicted": [],
 }
+CALL: dict[str, Any] = {
+    "call": "files_pair(a_t, b_t)",
+    "name": "files_pair",
+    "arguments": ["a_t", "b_t"],
+    "header": "kernel/files.if",
+    "used": False,
+    "rules": RULES[:1],
+    "given": 3,
+    "extra": 1,
+    "extra_rules": RULES[:1],
+    "refused": ["kernel-device"],
+}
 ERROR: dict[str, Any] = {
     "schema": "polkit.error/1",
     "error": {"message": "no policy", "hint": "name one with --policy", "exit_code": 4},
@@ -162,6 +174,14 @@ def test_every_value_has_its_kind(named: tuple[jsonschema.Draft202012Validator, 
     checker, whole = named
     for path, _ in without_each_key(whole):
         assert not checker.is_valid(changed(whole, path, {"no": "such"})), path
+
+
+def test_a_call_of_an_interface_has_every_key(repository: Path) -> None:
+    checker = validator(repository, "plan")
+    checker.validate({**PLAN, "interfaces": [CALL]})
+    for path, _ in without_each_key(CALL):
+        assert not checker.is_valid({**PLAN, "interfaces": [changed(CALL, path)]}), path
+        assert not checker.is_valid({**PLAN, "interfaces": [changed(CALL, path, {"no": "such"})]}), path
 
 
 def test_null_stands_where_it_may(repository: Path) -> None:
