@@ -24,7 +24,7 @@ _KINDS = {
     "type": "a type that nothing needs",
     "statement": "a statement that no evidence asks for",
     "unexplained": "a change that no rule of the module says",
-    "dontaudited": "hidden by dontaudit rules, comes along with the label (counted apart)",
+    "dontaudited": "kept out of the log by the old label, comes along with the new one (counted apart)",
 }
 
 

@@ -206,7 +206,7 @@ class ModuleInfo:
     rules: int
     over_permission: int
     dontaudited: int
-    """What dontaudit rules hid and a relabel takes along: no part of ``over_permission``."""
+    """What a relabel takes along, since dontaudit rules or the old label kept it out of the log: no over-permission."""
     inherited: int
     structural: int
     blast_radius: int

@@ -73,7 +73,7 @@ class Figures:
     """Least privilege as numbers. Rates are None where there is nothing to divide by.
 
     ``granted``: accesses that rules of the module newly allow; ``dontaudited``: those that a relabel takes along
-    because dontaudit rules kept them out of the log; ``over``: those that no evidence asks for, and no relabel either.
+    because the old label kept them out of the log; ``over``: those that no evidence asks for, and no relabel either.
     """
 
     needed: int
