@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
 from polkit.cli.options import interface_options, plan_options, predict_option
+
+if TYPE_CHECKING:
+    from polkit.minimize import Request
 
 
 @click.command("generate")
@@ -28,6 +31,11 @@ from polkit.cli.options import interface_options, plan_options, predict_option
     help="Make the choices kept in FILE again; with --interactive, keep them there. DIR.choices.json if not given.",
 )
 @click.option("--restart", is_flag=True, help="With --interactive: forget the choices made before.")
+@click.option(
+    "--empty-domain",
+    is_flag=True,
+    help="No log: write an empty permissive domain to record the workload in, for --base none.",
+)
 def command(
     format_: str,
     quiet: bool,
@@ -38,6 +46,7 @@ def command(
     interactive: bool,
     choices: Optional[Path],
     restart: bool,
+    empty_domain: bool,
     **asked: Any,
 ) -> int:
     """Make the smallest module that lets the workload in LOG run: plan.json, .te, .fc and .pp.
@@ -53,6 +62,8 @@ def command(
     from polkit.minimize import generate
 
     request = request_from({**asked, "version": module_version})
+    if empty_domain:
+        return _empty_domain(request, output, force, format_, quiet)
     if interactive:
         from polkit.cli.interactive import generate_interactively
 
@@ -66,3 +77,15 @@ def command(
         outcome = read_with_progress(lambda stdin, progress: generate(request, output, force, stdin, progress), quiet)
     show("generate", outcome, format_, verbose, quiet)
     return outcome.exit_code
+
+
+def _empty_domain(request: Request, output: Optional[Path], force: bool, format_: str, quiet: bool) -> int:
+    from polkit.cli.reading import read_with_progress
+    from polkit.cli.show import show_empty_domain
+    from polkit.minimize import empty_domain
+
+    if request.logs:
+        raise click.UsageError("--empty-domain reads no log: record one in it first")
+    outcome = read_with_progress(lambda _, progress: empty_domain(request, output, force, progress), quiet)
+    show_empty_domain(outcome, format_)
+    return 0

@@ -264,15 +264,38 @@ def _written(console: Console, outcome: Outcome) -> None:
             )
     if outcome.directory is None:
         return
-    console.print()
-    console.print(Text("Written", "bold"))
-    for name in outcome.written:
-        console.print(Text(f"{'':<{_INDENT}}{safe(str(outcome.directory / name))}"), soft_wrap=True)
+    _written_files(console, outcome)
     package = _package(outcome)
     if package is not None:
         _wrapped(console, " " * _INDENT, "Install it before the labels and ports above are set:")
         console.print(Text(f"{'':<{_INDENT}}# semodule -X 200 -i {safe(package)}", "yellow"), soft_wrap=True)
     _how_to_run(console, outcome.plan)
+
+
+def _written_files(console: Console, outcome: Outcome) -> None:
+    assert outcome.directory is not None
+    console.print()
+    console.print(Text("Written", "bold"))
+    for name in outcome.written:
+        console.print(Text(f"{'':<{_INDENT}}{safe(str(outcome.directory / name))}"), soft_wrap=True)
+
+
+def print_empty_domain(outcome: Outcome) -> None:
+    """What was written, how to record in it, and the command that makes a module of the record."""
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    domain, package = outcome.plan.domain, _package(outcome)
+    assert domain is not None
+    _written_files(console, outcome)
+    _how_to_run(console, outcome.plan)
+    console.print()
+    console.print(Text("Then", "bold"))
+    for line in (
+        f"semodule -X 200 -i {package} && semodule -DB",
+        "... run the workload in it ...",
+        f"polkit generate --source {domain.name} --base none -n {domain.name[:-2]} -o DIRECTORY",
+        f"semodule -B && semodule -X 200 -r {domain.name[:-2]}",
+    ):
+        console.print(Text(f"{'':<{_INDENT}}# {safe(line)}", "yellow"), soft_wrap=True)
 
 
 def _how_to_run(console: Console, plan: Plan) -> None:

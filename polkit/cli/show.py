@@ -15,3 +15,13 @@ def show(verb: str, outcome: Outcome, format_: str, verbose: bool, quiet: bool) 
     from polkit.cli.plan_text import print_outcome
 
     print_outcome(verb, outcome, verbose, quiet)
+
+
+def show_empty_domain(outcome: Outcome, format_: str) -> None:
+    """Print what ``generate --empty-domain`` wrote, and how to go on."""
+    if format_ == "json":
+        sys.stdout.write(plan_text(outcome.plan))
+        return
+    from polkit.cli.plan_text import print_empty_domain
+
+    print_empty_domain(outcome)

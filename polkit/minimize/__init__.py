@@ -22,6 +22,7 @@ from polkit.minimize.choices import (
     save_choices,
 )
 from polkit.minimize.device_commands import command_lines
+from polkit.minimize.empty_domain import empty_domain
 from polkit.minimize.inspect import read_inspect
 from polkit.minimize.interfaces import NEVERALLOW, Allowance, propose_calls
 from polkit.minimize.job import Outcome, Progress, Request, choices_path, explain, generate, without_remedy
@@ -61,6 +62,7 @@ __all__ = [
     "choices_path",
     "command_lines",
     "describe_module",
+    "empty_domain",
     "explain",
     "generate",
     "how_to_run",

@@ -95,7 +95,7 @@ def decide_all(
     """The decisions of ``make_plan``, each with the diagnosed permissions behind it; predicted ones last, where the
     settings ask for them. ``domain``: of ``own_domain``. Without a chooser no alternatives are looked for."""
     denials = recorded_on_base(denials, domain, policy)
-    if domain is not None and domain.base is None and policy.type_name(domain.name) is None:
+    if domain is not None and domain.base is None:
         policy = policy.with_domain(domain.name, like(domain, policy, settings))
     labelled_for = with_predicted(denials.counted) if settings.predict else denials.counted
     own = own_types(labelled_for, policy, settings)

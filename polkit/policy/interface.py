@@ -271,7 +271,8 @@ class TargetPolicy(Protocol):
         None where it may."""
 
     def with_domain(self, name: str, like: Optional[str]) -> TargetPolicy:
-        """The same policy with one more domain that no rule allows anything; a container's where ``like`` is."""
+        """The same policy with one more domain that no rule allows anything, or with the one it has; a container's
+        where ``like`` is."""
 
     def own_domain(self, own: str, like: str, inherits: bool) -> Inheritance:
         """A domain ``own`` that is allowed what ``like`` is (``inherits``), or that starts from nothing and may be

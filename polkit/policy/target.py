@@ -248,9 +248,11 @@ class LoadedPolicy:
 
     def with_domain(self, name: str, like: Optional[str]) -> TargetPolicy:
         rules = self._rules
+        stand_ins = dict(self._stand_ins) if like is None else {**self._stand_ins, name: like}
+        if self.type_name(name) is not None:
+            return replace(self, _stand_ins=stand_ins)
         attributes = frozenset(("domain",)) & rules.facts.types.keys()
         added = Rules(rules.facts.with_type(name, attributes), rules.index, rules.state, rules.truths)
-        stand_ins = dict(self._stand_ins) if like is None else {**self._stand_ins, name: like}
         return replace(self, _rules=added, _stand_ins=stand_ins)
 
     def own_domain(self, own: str, like: str, inherits: bool) -> Inheritance:

@@ -54,6 +54,32 @@ def test_extending_a_shared_domain_says_what_it_costs(polkit: Polkit, kernel_log
     assert "optional" not in (tmp_path / "out" / "vllm.te").read_text()
 
 
+def test_an_empty_domain_to_record_in(polkit: Polkit, tmp_path: Path, policy_root: Path) -> None:
+    from polkit.module import link_check
+
+    done = polkit("generate", "--empty-domain", "-n", "vllm", "-o", "empty")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--base none" in done.stdout
+    text = (tmp_path / "empty" / "vllm.te").read_text()
+    assert "permissive vllm_t;" in text
+    assert not [line for line in text.splitlines() if line.strip().startswith("allow vllm_t")]
+    assert ":process { getattr sigkill signal signull transition };" in text  # an engine may start it
+    link_check(tmp_path / "empty" / "vllm.pp", policy_root, next(policy_root.glob("etc/selinux/*/policy")).parent.name)
+    again = polkit("generate", "--empty-domain", "-n", "vllm", "-o", "other", "--format", "json")
+    assert json.loads(again.stdout)["domain"]["base"] is None
+    log = avc("execheap", "container_t", "process")
+    assert polkit("generate", "--empty-domain", "-", "-o", "none", stdin=log.encode()).returncode == 2
+
+
+def test_what_was_recorded_in_the_empty_domain_is_a_containers(polkit: Polkit, tmp_path: Path) -> None:
+    """Its paths are not the host's, though the type itself is in no attribute of containers."""
+    log = avc("read", "default_t", source="vllm_t", fields='comm="p" path="/models/w" dev="dm-0"')
+    done = polkit("generate", "-", "--base", "none", "-n", "vllm", "-o", "out", "--format", "json", stdin=log.encode())
+    (decision,) = json.loads(done.stdout)["decisions"]
+    assert (decision["cause"], decision["remedy"]["path"]) == ("mislabeled", None)
+    assert "--mount" in decision["remedy"]["text"]
+
+
 def test_the_package_links_into_the_policy_store(
     polkit: Polkit, kernel_log: Path, tmp_path: Path, policy_root: Path
 ) -> None:
