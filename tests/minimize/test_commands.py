@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from polkit.audit import read_logs, totals
+from polkit.errors import MissingDependency, SourceError
 from polkit.minimize import Proof, Request, Settings, generate, make_plan, plan_object, prove
 from polkit.model import AvRule, Plan, Remedy, XpermRule
 from polkit.policy import load_policy
@@ -216,6 +217,26 @@ def test_a_list_that_takes_commands_away_in_another_state_of_the_booleans_is_not
         ("app_t", "three_device_t", ((0, 0x4601), (0x4603, 0xFFFF)))
     ]
     assert proof.exit_code == 1
+
+
+def test_a_list_of_netlink_messages_links_where_libsepol_knows_them(root: Path, tmp_path: Path) -> None:
+    """libsepol 3.8 does. An older one refuses the module, and the error says which one is needed."""
+    evidence = tmp_path / "log"
+    evidence.write_text(nlmsg("route_t", 24, 25, 26))
+    request = Request(logs=(str(evidence),), policy=str(root), name="mine")
+    outcome = generate(request, tmp_path / "module")
+    assert outcome.written == ("mine.cil", "plan.json")
+    text = (tmp_path / "module/mine.cil").read_text()
+    assert "(allowx route_t self (nlmsg netlink_route_socket ((range 0x0018 0x001a))))" in text
+    try:
+        proof = prove(tmp_path / "module", request)
+    except MissingDependency as error:
+        assert "nlmsg" in str(error)
+        assert "libsepol 3.8" in str(error.hint)
+    except SourceError as error:
+        assert "rules on nlmsg commands are unknown to setools" in str(error.hint)
+    else:
+        assert (proof.covered, proof.minimal, proof.contained) == (True, True, True)
 
 
 _SOURCES = ("app_t", "container_t", "sandbox_t")
