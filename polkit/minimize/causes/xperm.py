@@ -16,8 +16,8 @@ def examine(question: Question) -> Optional[Finding]:
     rule = XpermRule("allowxperm", question.source, question.target, question.key.tclass, xperm.kind, (xperm.number,))
     text = f"Add the {xperm.kind} command {xperm} to the commands that {question.source} may use there."
     why = (
-        f"{question.source} may {xperm.kind} on {question.target}:{question.key.tclass}, but rules on extended permissions "
-        f"close the list of commands there, and no allowxperm among them lists {xperm}."
+        f"{question.source} may {xperm.kind} on {question.target}:{question.key.tclass}, but rules on extended "
+        f"permissions close the list of commands there, and no allowxperm among them lists {xperm}."
     )
     asked = (f"allowxperm {question.source} {question.target}:{question.key.tclass} {xperm}? no",)
     return Finding("xperm", Remedy("allow", text, rules=(rule,)), why, "xperm", asked=asked)
