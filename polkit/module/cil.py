@@ -61,7 +61,7 @@ def render_cil(source: ModuleSource) -> str:
     return "\n".join(lines) + "\n"
 
 
-def statement(item: Item) -> list[str]:
+def statement(item: Item) -> list[str]:  # noqa: PLR0911 - one for each kind of statement
     """The CIL lines of one statement."""
     if isinstance(item, AvRule):
         return [f"({item.kind} {item.source} {item.target} ({item.tclass} ({' '.join(sorted(set(item.perms)))})))"]

@@ -8,7 +8,7 @@ Source: checkpolicy ``policy_parse.y`` (``optional_block``, ``cond_stmt_def``); 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, Optional
 
 from polkit.errors import CompileError
@@ -113,27 +113,22 @@ def booleans_of(condition: tuple[str, ...]) -> tuple[str, ...]:
 
 def te_condition(condition: tuple[str, ...]) -> str:
     """``(a && !b)``: an expression as ``checkmodule`` takes it, parentheses around every pair."""
-    stack: list[str] = []
-    for word in condition:
-        if word == "!":
-            stack.append(f"!{stack.pop()}")
-        elif word in _OPERATORS:
-            right, left = stack.pop(), stack.pop()
-            stack.append(f"({left} {word} {right})")
-        else:
-            stack.append(word)
-    return stack.pop()
+    return _written(condition, "({left} {word} {right})", "!{left}", {})
 
 
 def cil_condition(condition: tuple[str, ...]) -> str:
     """``(and a (not b))``."""
+    return _written(condition, "({word} {left} {right})", "({word} {left})", _CIL_OPERATORS)
+
+
+def _written(condition: tuple[str, ...], pair: str, negation: str, words: Mapping[str, str]) -> str:
+    """A postfix expression in another notation: forms of a pair and of a negation, other words for operators."""
     stack: list[str] = []
     for word in condition:
-        if word == "!":
-            stack.append(f"(not {stack.pop()})")
-        elif word in _OPERATORS:
-            right, left = stack.pop(), stack.pop()
-            stack.append(f"({_CIL_OPERATORS[word]} {left} {right})")
+        if word == "!" or word in _OPERATORS:
+            right = "" if word == "!" else stack.pop()
+            form = negation if word == "!" else pair
+            stack.append(form.format(left=stack.pop(), right=right, word=words.get(word, word)))
         else:
             stack.append(word)
     return stack.pop()

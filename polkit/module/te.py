@@ -163,7 +163,7 @@ def _statements(source: ModuleSource) -> list[_Statement]:
     return [_Statement(statement(entry.item), entry.comment_lines("#"), entry.apart) for entry in in_order(source)]
 
 
-def statement(item: Item) -> str:
+def statement(item: Item) -> str:  # noqa: PLR0911 - one for each kind of statement
     """One statement as checkmodule takes it."""
     if isinstance(item, AvRule):
         return f"{item.kind} {item.source} {item.target}:{item.tclass} {_set(item.perms)};"

@@ -45,7 +45,7 @@ def test_what_needs_no_rule_needs_no_domain(plan_of: Planner) -> None:
 
 
 def test_certificates_of_the_host(plan_of: Planner) -> None:
-    """A boolean would open them to every container: the exact rule goes to the own domain, the boolean stands beside."""
+    """A boolean would open them to every container: the exact rule is the own domain's, the boolean stands beside."""
     log = avc("read open", "cert_t", fields='comm="p" path="/etc/ssl/cert.pem" dev="dm-0"')
     (decision,) = plan_of(log).decisions
     assert (decision.cause, decision.remedy.kind) == ("boolean", "allow")
@@ -254,7 +254,8 @@ def test_a_permission_too_many_for_the_own_domain(root: Path, made: Maker, tmp_p
 def test_a_rule_that_is_inherited_under_a_boolean_only(root: Path, made: Maker, tmp_path: Path) -> None:
     """What the base has under a boolean and the module gives always is the module's own, and asked for or not."""
     made(read())
-    always = edited(tmp_path, ("role user_r types mine_t;", "role user_r types mine_t;\nallow mine_t data_t:file append;"))
+    more = "role user_r types mine_t;\nallow mine_t data_t:file append;"
+    always = edited(tmp_path, ("role user_r types mine_t;", more))
     proof = proof_of(root, tmp_path, read(), always)
     assert [(one.kind, one.perms) for one in proof.extra] == [("unasked", ("append",))]
 
