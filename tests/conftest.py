@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Policies are indexed once for all tests, and not into the user's own cache.
 os.environ["XDG_CACHE_HOME"] = str(REPOSITORY / ".cache" / "tests")
+(REPOSITORY / ".cache").mkdir(exist_ok=True)
 
 # `ci` tries the same examples every time, so that a failure is the change's and not the draw's; `explore` looks further
 # (HYPOTHESIS_PROFILE=explore script/test tests/audit).

@@ -252,7 +252,8 @@ def _written(console: Console, outcome: Outcome) -> None:
             " " * _INDENT,
             f"{module.name} {module.version}: {_count(module.rules, 'rule')}, over-permission "
             f"{module.over_permission}{_of_these(module.predicted)}, dontaudited {module.dontaudited}, inherited "
-            f"{module.inherited}, structural {module.structural}, for {_count(module.blast_radius, 'domain')}",
+            f"{module.inherited}, structural {module.structural}, boolean grants {module.boolean_grants}, for "
+            f"{_count(module.blast_radius, 'domain')}",
         )
         for domain in module.widened:
             _wrapped(

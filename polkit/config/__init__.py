@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from polkit.config.load import DEFAULT_FILE, load_config
 from polkit.config.names import MODULE_NAME, MODULE_VERSION, check_module_name, check_module_version
-from polkit.config.sections import RISK_LEVELS, SECTIONS, Config, Gates, Minimize, Module, Target
+from polkit.config.sections import CONTAINER_DOMAINS, RISK_LEVELS, SECTIONS, Config, Gates, Minimize, Module, Target
 
 __all__ = [
+    "CONTAINER_DOMAINS",
     "DEFAULT_FILE",
     "MODULE_NAME",
     "MODULE_VERSION",

@@ -12,6 +12,21 @@ RISK_LEVELS = ("none", "low", "medium", "high")
 """The words of ``max_risk``, mildest first (the risks of a plan)."""
 
 
+CONTAINER_DOMAINS = (
+    "container_t",
+    "container_init_t",
+    "container_userns_t",
+    "container_kvm_t",
+    "container_device_t",
+    "container_device_plugin_t",
+    "container_device_plugin_init_t",
+    "container_logreader_t",
+    "container_logwriter_t",
+)
+"""The confined domains of container-selinux and reference policy that engines start containers in; of those that a
+policy doesn't have, nothing is inherited."""
+
+
 def _key(meaning: str, default: Any = None, choices: tuple[str, ...] = (), least: Optional[float] = None) -> Any:
     """A key of a section with its meaning and its limits."""
     return field(default=default, metadata={"meaning": meaning, "choices": choices, "least": least})
@@ -33,7 +48,7 @@ class Minimize:
     """How denials become rules."""
 
     bases: tuple[str, ...] = _key(
-        "Domains that a domain of the module's own may inherit from.", default=("container_t",)
+        "Domains that a domain of the module's own may inherit from.", default=CONTAINER_DOMAINS
     )
     shared_domains: tuple[str, ...] = _key(
         "Domains that count as shared by unrelated workloads, besides those the policy tells.", default=()

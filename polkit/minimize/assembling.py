@@ -115,7 +115,18 @@ def describe_module(
         widened=widened,
         files=files,
         predicted=len(over & predicted),
+        boolean_grants=boolean_grants(plan.decisions, policy),
     )
+
+
+def boolean_grants(decisions: Iterable[Decision], policy: TargetPolicy) -> int:
+    """What the booleans that decisions ask for newly allow, all together, in the whole policy."""
+    settings: dict[str, bool] = {}
+    for decision in decisions:
+        for remedy in _remedies(decision):
+            if remedy.kind == "boolean" and remedy.options:
+                settings.update(remedy.options[0].settings)
+    return policy.grants_of(tuple(sorted(settings.items()))).accesses if settings else 0
 
 
 def _asked(decision: Decision, domain: Optional[OwnDomain]) -> Iterable[tuple[str, str, str, str]]:

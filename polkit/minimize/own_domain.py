@@ -138,7 +138,7 @@ def _moved(one: Diagnosed, domain: Optional[OwnDomain], settings: Settings) -> D
         reason = why_shared(question.policy, settings, question.source)
         if reason is None:
             return one
-        main, *also = (_without_rule(each, question, reason) for each in findings)
+        main, *also = (_without_rule(each, question, reason, question.source in settings.bases) for each in findings)
     return replace(one, diagnosis=Diagnosis(main, tuple(also)))
 
 
@@ -191,14 +191,18 @@ def on_own_domain(rule: Rule, question: Question, domain: OwnDomain) -> Rule:
     return replace(rule, source=domain.name, target=other)
 
 
-def _without_rule(finding: Finding, question: Question, reason: str) -> Finding:
+def _without_rule(finding: Finding, question: Question, reason: str, is_base: bool) -> Finding:
     """A shared domain that no own one stands in for gets no rule."""
     if finding.remedy.kind != "allow" or finding.cause in _ON_ANOTHER:
         return finding
+    way = (
+        f"Make a module of its own for it (--source {question.source})"
+        if is_base
+        else "Run this workload in a domain of its own (--base none, from a log recorded in an empty permissive domain)"
+    )
     text = (
-        f"No rule is written onto {question.source}: {reason}, and all of them would get it. Run this workload in a "
-        "domain of its own (--base none, from a log recorded in an empty permissive domain), or widen the shared one "
-        "with --extend."
+        f"No rule is written onto {question.source}: {reason}, and all of them would get it. {way}, or widen the "
+        "shared one with --extend."
     )
     return replace(finding, remedy=Remedy("domain", text, hint=text))
 

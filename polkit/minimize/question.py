@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Optional
 
+from polkit.config import CONTAINER_DOMAINS
 from polkit.minimize.paths import HostPath, PathMap, normal_path
 from polkit.model import AccessKey, Evidence, LevelRelations, Party, Port, Remedy
 from polkit.policy import Access, FileEntry, Risk, TargetPolicy, Verdict
@@ -36,7 +37,7 @@ class Settings:
     accepted: frozenset[str] = frozenset()
     extend: bool = False
     base: Optional[str] = None
-    bases: tuple[str, ...] = ("container_t",)
+    bases: tuple[str, ...] = CONTAINER_DOMAINS
     shared: frozenset[str] = frozenset()
     predict: bool = False
 

@@ -216,6 +216,8 @@ class ModuleInfo:
     files: tuple[str, ...]
     predicted: int = 0
     """What of ``over_permission`` was predicted."""
+    boolean_grants: int = 0
+    """What the booleans among the plan's remedies newly allow in the whole policy, besides the module."""
 
 
 @dataclass(frozen=True)

@@ -47,10 +47,12 @@ def test_a_gpu_container_gets_its_module(polkit: Polkit, kernel_log: Path, tmp_p
 
 
 def test_extending_a_shared_domain_says_what_it_costs(polkit: Polkit, kernel_log: Path, tmp_path: Path) -> None:
-    polkit("generate", kernel_log, "--source", "container_t", *MOUNTS, "-n", "vllm", "-o", "out", "--extend")
+    done = polkit("generate", kernel_log, "--source", "container_t", *MOUNTS, "-n", "vllm", "-o", "out", "--extend")
     plan = json.loads((tmp_path / "out" / "plan.json").read_text())
     assert (plan["domain"], plan["module"]["domain"], plan["module"]["inherited"]) == (None, None, 0)
     assert plan["module"]["widened"] == ["container_t"]
+    assert plan["module"]["boolean_grants"] > 0
+    assert "boolean grants" in done.stdout
     assert "optional" not in (tmp_path / "out" / "vllm.te").read_text()
 
 

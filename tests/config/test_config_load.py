@@ -77,7 +77,7 @@ def test_the_example_sets_every_key(place: Path) -> None:
 def test_without_a_file_all_is_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_config() == Config()
-    assert load_config().minimize.bases == ("container_t",)
+    assert "container_t" in load_config().minimize.bases
     assert load_config().path is None
     with pytest.raises(FrozenInstanceError):
         load_config().module.name = "x"  # type: ignore[misc]

@@ -97,6 +97,7 @@ PLAN: dict[str, Any] = {
         "dontaudited": 0,
         "inherited": 0,
         "structural": 0,
+        "boolean_grants": 0,
         "blast_radius": 1,
         "files": ["vllm.te"],
     },

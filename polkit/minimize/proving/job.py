@@ -10,6 +10,7 @@ from typing import BinaryIO, Optional
 
 from polkit.config import Config, load_config
 from polkit.errors import UsageError
+from polkit.minimize.assembling import boolean_grants
 from polkit.minimize.choices import Claimed, read_choices
 from polkit.minimize.job import Progress, Request, boolean_state, read_denials, settings_of
 from polkit.minimize.own_domain import NOTHING, chosen_domain, domain_name, like, why_no_base
@@ -255,21 +256,11 @@ def _figures(case: _Case, asked: Asked) -> Figures:
         over=len(granted - asked.vectors - asked.hidden),
         dontaudited=len((granted & asked.hidden) - asked.vectors),
         structural=sum(len(one.perms) for one in comparison.structural),
-        boolean_grants=_boolean_grants(case.base, evidence.decisions),
+        boolean_grants=boolean_grants(evidence.decisions, case.base),
         remedied_elsewhere=dict(sorted(elsewhere.items())),
         held_out=answers.held_out,
         inherited=_inherited(case),
     )
-
-
-def _boolean_grants(policy: TargetPolicy, decisions: Iterable[Decision]) -> int:
-    """What the booleans that the plan asks for newly allow, all together, in the whole policy."""
-    settings: dict[str, bool] = {}
-    for decision in decisions:
-        for remedy in (decision.remedy, *decision.also_remedies):
-            if remedy.kind == "boolean" and remedy.options:
-                settings.update(remedy.options[0].settings)
-    return policy.grants_of(tuple(sorted(settings.items()))).accesses if settings else 0
 
 
 def _notes(
