@@ -16,12 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from polkit.errors import CompileError, MissingDependency
+from polkit.errors import PolkitError
 from polkit.module import find_tool, run_tool
 from polkit.policy.cache import entry_key, fetch, keep
+from polkit.policy.store import enabled_modules
 
 _BUILDER = "semodule"
-_MODULES = "var/lib/selinux/*/active/modules/[0-9]*/*"
 _LIBRARY = re.compile(r"(?:=>\s*|^\s*)(/\S+)\s+\(0x", re.MULTILINE)
 """A line of ldd(1) that names a file; the kernel's own page has none."""
 
@@ -33,19 +33,22 @@ class Baseline(NamedTuple):
     breaches: Optional[frozenset[tuple[str, str]]]
 
 
-def baseline_key(copy: Path, work: Path) -> Optional[str]:
+def baseline_key(copy: Path, store_name: str, work: Path) -> Optional[str]:
     """The key of what the store in the root ``copy`` builds; None where that isn't kept. ``work`` is a scratch
     directory."""
-    if entry_key() is None or any(not (module / "cil").is_file() for module in copy.glob(_MODULES)):
+    if entry_key() is None:
         return None
     digest = hashlib.sha256()
     try:
+        enabled = enabled_modules(copy / "var/lib/selinux" / store_name)
+        if not all((module / "cil").is_file() for module in enabled.values()):
+            return None
         for path in (*_files(copy), *_tools(work)):
             data = path.read_bytes()
             name = path.relative_to(copy) if path.is_relative_to(copy) else path
             digest.update(f"{str(name)!r} {len(data)}\n".encode("utf-8", "backslashreplace"))
             digest.update(data)
-    except (OSError, ValueError, MissingDependency, CompileError):
+    except (OSError, ValueError, PolkitError):
         return None
     return entry_key("baseline", digest.hexdigest())
 

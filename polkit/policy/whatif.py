@@ -162,7 +162,7 @@ def _build_both(copies: _Copies, module_file: Path, store: Path) -> tuple[Path, 
     baseline breaks is held against it. What the same baseline gave before is not built again.
     """
     jobs, root = copies.jobs(module_file.name), _root_of(store)
-    key = baseline_key(copies.base, copies.work)
+    key = baseline_key(copies.base, copies.name, copies.work)
     recalled = known = recall(key, copies.kern)
     beside = "base" if known is None else "changed" if known.breaches else None
     ran = _run(jobs, "checked", *([beside] if beside else []))

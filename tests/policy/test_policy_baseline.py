@@ -259,6 +259,29 @@ def test_a_store_with_a_link_in_it_is_always_built(build, root, tmp_path):
     assert [build().builds, build().builds] == [4, 4]
 
 
+def add_package(root: Path, tmp_path: Path) -> Path:
+    """A module whose CIL is not in the store yet; gives its directory."""
+    (tmp_path / "packed.te").write_text("module packed 1.0;\nrequire { type data_t; class file write; }\n")
+    for command in (
+        ["checkmodule", "-M", "-m", "-o", "packed.mod", "packed.te"],
+        ["semodule_package", "-o", "packed.pp", "-m", "packed.mod"],
+    ):
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    directory = root / ACTIVE / "modules/400/packed"
+    directory.mkdir(parents=True)
+    (directory / "lang_ext").write_text("pp")
+    (directory / "hll").write_bytes(bz2.compress((tmp_path / "packed.pp").read_bytes()))
+    return directory
+
+
+def test_a_module_that_a_program_converts_first_is_always_built(build, root, tmp_path):
+    directory = add_package(root, tmp_path)
+    assert [build().builds, build().builds] == [4, 4]
+    (directory.parent.parent / "disabled").mkdir(exist_ok=True)
+    (directory.parent.parent / "disabled/packed").touch()
+    assert [build().builds, build().builds] == [4, 2], "a disabled one counts for nothing"
+
+
 def test_a_store_that_does_not_build_fails_each_time(build, root):
     build()
     cil = root / ACTIVE / "modules/100/base/cil"
