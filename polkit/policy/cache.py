@@ -29,7 +29,7 @@ _FORMAT = 1
 _MAGIC = b"polkit index"
 _HEAD = struct.Struct("<12sI32s32s")
 _MOST_ENTRIES = 16
-"""A policy has three: its contents, its store's neverallow rules, and what the store's build gives."""
+"""A policy has some four: its contents, its store's neverallow rules, what the store builds, a base to inherit."""
 _LARGEST = 64 * 1024 * 1024
 """Of an entry, and of what it unpacks to; a distribution's policy packs to 0.5 and unpacks to 3.5 MB."""
 _OURS = re.compile(r"[0-9a-f]{64}\.(?:index|[0-9a-f]{16})\Z")
