@@ -19,6 +19,8 @@ REDRAW = "redraw"
 OTHER = "other"
 """A key that means nothing anywhere, an arrow or a letter of another alphabet; its bytes go nowhere."""
 _NAMES = {b"\r": "enter", b"\n": "enter", b"\x04": LATER_KEY}
+_BETWEEN = 0.1
+"""Seconds within which the bytes of one key follow each other, also over a slow line."""
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _CHANGING = (signal.SIGWINCH, signal.SIGCONT)
 
@@ -76,7 +78,7 @@ class Keyboard:
 
     def _swallow(self) -> None:
         """The rest of one key: what a terminal sends at once for an arrow, or the other bytes of a character."""
-        while select.select([self._terminal], [], [], 0.02)[0]:
+        while select.select([self._terminal], [], [], _BETWEEN)[0]:
             byte = os.read(self._terminal, 1)
             if not byte or byte.isalpha() or byte == b"~":
                 return

@@ -244,6 +244,21 @@ def test_a_terminal_is_left_as_it_was(number: signal.Signals, start: Start) -> N
     assert terminal.echoes
 
 
+def test_suspended_and_gone_on_with(start: Start) -> None:
+    """A shell sets the terminal as it likes it while the command is stopped."""
+    terminal = start(NFS + HEAP)
+    terminal.question()
+    terminal.child.kill(signal.SIGSTOP)
+    modes = termios.tcgetattr(terminal.child.child_fd)
+    modes[3] |= termios.ECHO | termios.ICANON
+    termios.tcsetattr(terminal.child.child_fd, termios.TCSANOW, modes)
+    terminal.child.kill(signal.SIGCONT)
+    assert "Decision 1 of 2" in terminal.question()
+    assert not terminal.echoes
+    terminal.child.send("1")
+    assert "Decision 2 of 2" in terminal.question()
+
+
 def test_other_keys_do_nothing_and_help_explains(start: Start) -> None:
     terminal = start(NFS + HEAP)
     terminal.question()

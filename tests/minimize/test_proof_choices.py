@@ -104,11 +104,11 @@ def test_a_false_claim_helps_nobody(request_of: Request, tmp_path: Path) -> None
 
 def test_what_is_not_possible_is_not_taken(request_of: Request, tmp_path: Path) -> None:
     made(request_of, tmp_path / "out", {})
-    claim(tmp_path / "out", chosen="accept:everything", chosen_by="person")
+    claim(tmp_path / "out", chosen="rule:everything", chosen_by="person")
     proof = prove(tmp_path / "out", request_of)
     assert verdict(proof) == ALL_TRUE
     assert any("not possible here" in note for note in proof.notes)
-    assert not any("accept:everything" in note for note in proof.notes)
+    assert not any("rule:everything" in note for note in proof.notes)
 
 
 @pytest.mark.parametrize("decisions", [3, [3], [{"chosen_by": "person", "key": [], "chosen": {}}], {"a": 1}])

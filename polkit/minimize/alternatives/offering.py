@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Optional
@@ -27,11 +28,23 @@ def offer(
     """The decisions, each with its alternatives. ``domain``: of the module's own, as the decisions were made with.
     ``only``: keys of the decisions to do it for; None for all."""
     reach = Reach()
-    keyed = [replace(one, decision=replace(one.decision, key=key_of(one.parts))) for one in decided]
+    keyed = _keyed(decided)
     return tuple(
         _offered(case_of(one, domain, settings, reach)) if only is None or one.decision.key in only else one
         for one in keyed
     )
+
+
+def _keyed(decided: Sequence[Decided]) -> list[Decided]:
+    """With a key for each; a number tells apart those that nothing else does."""
+    found = []
+    seen: Counter[str] = Counter()
+    for one in decided:
+        key = key_of(one.parts)
+        seen[key] += 1
+        key = key if seen[key] == 1 else f"{key}-{seen[key]}"
+        found.append(replace(one, decision=replace(one.decision, key=key)))
+    return found
 
 
 def case_of(decided: Decided, domain: Optional[OwnDomain], settings: Settings, reach: Reach) -> Case:

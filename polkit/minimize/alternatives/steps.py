@@ -10,6 +10,8 @@ from polkit.minimize.alternatives.costs import remedies_of
 from polkit.minimize.joining import join_remedies
 from polkit.model import RISKS, Alternative, Cost, Decision
 
+_LABELLING = frozenset({"fcontext", "mount", "port"})
+
 
 @dataclass(frozen=True)
 class Step:
@@ -64,7 +66,7 @@ def steps_of(decisions: Sequence[Decision]) -> tuple[Step, ...]:
         first[0].update(places)
         first[1].append(decision)
     order = {decision.id: number for number, decision in enumerate(decisions)}
-    return tuple(_step(sorted(group, key=lambda one: order[one.id])) for _, group in groups)
+    return tuple(step for _, group in groups for step in _steps(sorted(group, key=lambda one: order[one.id])))
 
 
 def _places(decision: Decision) -> Iterable[object]:
@@ -74,6 +76,17 @@ def _places(decision: Decision) -> Iterable[object]:
             yield from (("label", context.pattern, context.kind) for context in remedy.contexts)
         if remedy.kind == "port":
             yield ("port", remedy.protocol, remedy.port)
+
+
+def _steps(decisions: Sequence[Decision]) -> Iterable[Step]:
+    """One step, where the tool does the same about all. Else each is one, and keeps to the tool's labels: two answers
+    about one directory must not differ."""
+    if len({decision.alternatives[0].id for decision in decisions}) == 1:
+        yield _step(decisions)
+        return
+    for decision in decisions:
+        own, *others = decision.alternatives
+        yield Step((decision,), (own, *(one for one in others if one.remedy.kind not in _LABELLING)))
 
 
 def _step(decisions: Sequence[Decision]) -> Step:

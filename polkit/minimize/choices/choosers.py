@@ -48,7 +48,8 @@ class Claimed:
             claimed = self.claims.get(decision.key)
             option = next((one for one in decision.alternatives if one.id == claimed), None)
             if option is None:
-                self.impossible += [(decision.id, claimed)] if claimed is not None else []
+                if claimed is not None and not (claimed.startswith("accept:") and decision.remedy.kind != "refuse"):
+                    self.impossible.append((decision.id, claimed))  # what is accepted already is no choice any more
                 continue
             if option.widens and not self.trusted:
                 self.refused.append((decision.id, option.id))
