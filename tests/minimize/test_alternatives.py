@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polkit.minimize import assemble, describe_module, join_rules, without_remedy
+from polkit.minimize import assemble, describe_module, join_rules, plan_object, without_remedy
 from polkit.model import SELF, AvRule, Plan
 from polkit.policy import TargetPolicy
 from tests.minimize.choosing import Picking, offered, only, plan_by
@@ -257,3 +261,22 @@ def test_a_key_stays_the_same_on_a_longer_log_and_on_another_host(policy: Target
     assert short <= longer
     other = {one.key for one in plan_by(Picking(), policy, avc("read write", "nfs_t")).decisions}
     assert short.isdisjoint(other)
+
+
+@pytest.mark.parametrize(
+    "wanted", [{}, {("file", "read"): "boolean:container_use_nfs=on", ("chr_file", "ioctl"): "silence"}]
+)
+def test_alternatives_and_choices_hold_to_the_schema(
+    wanted: dict[tuple[str, str], str], policy: TargetPolicy, repository: Path
+) -> None:
+    found = json.loads(json.dumps(plan_object(plan_by(Picking(wanted), policy, EVERYTHING, MOUNTS))))
+    schema = json.loads((repository / "docs" / "schemas" / "polkit.plan-1.schema.json").read_text())
+    checker = jsonschema.Draft202012Validator(schema)
+    checker.validate(found)
+    assert sorted(one["chosen"] for one in found["decisions"] if one["chosen_by"] == "person") == sorted(
+        wanted.values()
+    )
+    for decision in found["decisions"]:
+        assert decision["chosen"] in [one["id"] for one in decision["alternatives"]]
+    found["decisions"][0]["alternatives"][0]["domains"] = "many"
+    assert not checker.is_valid(found)
