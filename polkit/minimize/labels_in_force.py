@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from polkit.errors import AccountingError
-from polkit.minimize.paths import is_below
 from polkit.minimize.placing import Placed
 from polkit.minimize.question import LabelTree
-from polkit.minimize.regions import Region
+from polkit.minimize.regions import Region, innermost
 from polkit.model import FileContext
 from polkit.policy import FileEntry, TargetPolicy
 
@@ -68,9 +67,9 @@ def _with_administrators(trees: Trees, used: Used, changed: TargetPolicy) -> Tre
             over[tree.root] = f"{entry.pattern} in {entry.file}"
     marked = dict(trees)
     for region, tree in trees.items():
-        outer = [root for root in over if is_below(tree.root, root)]
-        if outer:
-            marked[region] = replace(tree, over=over[max(outer, key=len)])
+        outer = innermost(tree.root, over)
+        if outer in over:
+            marked[region] = replace(tree, over=over[outer])
     return marked
 
 
@@ -82,14 +81,14 @@ def _has(tree: LabelTree, one: Placed, changed: TargetPolicy) -> bool:
 def _check_neighbours(trees: Iterable[LabelTree], policy: TargetPolicy, changed: TargetPolicy) -> None:
     """The directory above each tree and what lies beside it keep their labels."""
     listed = tuple(trees)
+    whole, single = {tree.root for tree in listed if not tree.kind}, {tree.root for tree in listed if tree.kind}
     for tree in listed:
         above = posixpath.dirname(tree.root)
         beside = (f"{tree.root}0", f"{tree.root}-old/x", posixpath.join(above, "0"))
         for path in (above, posixpath.dirname(above), *beside):
-            if any(is_below(path, other.root) for other in listed if not other.kind):
+            if path in single or innermost(path, whole) in whole:
                 continue
-            before, after = policy.file_label(path, "dir"), changed.file_label(path, "dir")
-            if before != after and not any(other.root == path for other in listed):
+            if policy.file_label(path, "dir") != changed.file_label(path, "dir"):
                 raise AccountingError(
                     f"labelling {tree.root} would change the label of {path}",
                     "This is a defect of polkit; please report it with the log",

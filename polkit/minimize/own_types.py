@@ -18,7 +18,7 @@ from polkit.minimize.own_ports import own_ports
 from polkit.minimize.paths import is_below
 from polkit.minimize.placing import Placed, is_too_high, placed
 from polkit.minimize.question import FILE_CLASSES, WRITING, LabelTree, OwnTypes, Settings
-from polkit.minimize.regions import Region, Seen, joined_directories, region_of, regions
+from polkit.minimize.regions import Region, Seen, innermost, joined_directories, regions, regions_of
 from polkit.model import Counted
 from polkit.module import quote_path, tree_pattern
 from polkit.policy import TargetPolicy
@@ -41,10 +41,10 @@ class _Root:
     objects: list[Placed] = field(default_factory=list)
     mounted: bool = False
 
-    def regions(self) -> tuple[Region, ...]:
-        """Where which label goes."""
+    def seen(self) -> list[Seen]:
+        """Its objects as what was seen of their paths."""
         written = {one.path for one in self.objects if not WRITING.isdisjoint(one.counted.key.perms)}
-        return regions(self.path, {Seen(one.path, one.tclass, one.path in written) for one in self.objects})
+        return [Seen(one.path, one.tclass, one.path in written) for one in self.objects]
 
 
 _Regions = dict[str, tuple[Region, ...]]
@@ -54,7 +54,7 @@ _Regions = dict[str, tuple[Region, ...]]
 def _trees(counted: tuple[Counted, ...], policy: TargetPolicy, settings: Settings) -> OwnTypes:
     """The directories, each with its type."""
     roots = _roots([one for each in counted for one in placed(each, policy, settings)], policy)
-    found = {root.path: root.regions() for root in roots}
+    found = {root.path: regions(root.path, root.seen()) for root in roots}
     single = _single(roots)
     for each in counted:
         where = None if each.evidence.paths else single.get(_sides(each, policy))
@@ -62,8 +62,8 @@ def _trees(counted: tuple[Counted, ...], policy: TargetPolicy, settings: Setting
             found[where] = (found[where][0]._replace(written=True),)  # nothing tells which part of it was written
     used: dict[Region, list[Placed]] = {}
     for root in roots:
-        for one in root.objects:
-            used.setdefault(region_of(one.path, one.tclass, found[root.path]), []).append(one)
+        for one, region in zip(root.objects, regions_of(root.seen(), found[root.path])):
+            used.setdefault(region, []).append(one)
     trees, blocked = in_force(_labelled(used, _volumes(roots, found), policy, settings), used, policy)
     by_path = {one.path: trees[region] for region, use in used.items() for one in use if one.path not in blocked}
     of_root = {path: tuple(trees[one] for one in inside if one in trees) for path, inside in found.items()}
@@ -102,7 +102,7 @@ def _roots(objects: Iterable[Placed], policy: TargetPolicy) -> list[_Root]:
     paths = {one.root for one in listed if one.given} | _taken_together(listed, policy)
     roots = {path: _Root(path) for path in sorted(paths)}
     for one in listed:
-        root = roots[max((path for path in roots if is_below(one.path, path)), key=len)]
+        root = roots[innermost(one.path, roots)]
         root.objects.append(one)
         root.mounted = root.mounted or (one.given and one.root == root.path and not one.is_device)
     return [root for root in roots.values() if root.objects]

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from polkit.minimize.paths import is_below
 from polkit.module import KINDS
 
 _MANY = 16
 """More written files than this in one directory, and they are not named one by one."""
+_MOST = 32
+"""More labels than this in one directory, and what is read is not told apart from what is written there."""
 _DEEP = 32
 """Components below a root, or of a directory, that are told apart; what lies deeper counts as lying there."""
 _EXTENSION = r"(\.[A-Za-z0-9_]{1,12}){0,2}"
@@ -45,12 +46,6 @@ class Region(NamedTuple):
     path: str
     kind: str
     written: bool
-
-    def holds(self, path: str, tclass: str) -> bool:
-        """The entry matches this object."""
-        if not self.kind:
-            return is_below(path, self.path)
-        return path == self.path and self.kind == KINDS.get(tclass)
 
 
 @dataclass
@@ -117,13 +112,23 @@ def regions(root: str, seen: Iterable[Seen]) -> tuple[Region, ...]:
     if not top.is_directory:
         return (Region(root, KINDS.get(top.tclass, ""), top.written),)
     _look_inside(top)
-    label = _label(top, False)
-    return (Region(root, "", label), *_exceptions(root, top, label))
+    return tuple(_labels(root, top, _label(top, False)))
 
 
-def region_of(path: str, tclass: str, found: Iterable[Region]) -> Region:
-    """The region that decides the label of an object: the object's own, else the innermost directory's."""
-    return max((one for one in found if one.holds(path, tclass)), key=lambda one: (bool(one.kind), len(one.path)))
+def regions_of(seen: Iterable[Seen], found: Sequence[Region]) -> Iterator[Region]:
+    """For each object the region that decides its label: the object's own, else the innermost directory's."""
+    exact = {(one.path, one.kind): one for one in found if one.kind}
+    trees = {one.path: one for one in found if not one.kind}
+    for one in seen:
+        own = exact.get((one.path, KINDS.get(one.tclass, "")))
+        yield trees[innermost(one.path, trees)] if own is None else own
+
+
+def innermost(path: str, directories: Container[str]) -> str:
+    """The path or the nearest above it that is among the directories; the root where none is."""
+    while path not in directories and path != "/":
+        path = posixpath.dirname(path)
+    return path
 
 
 def _tree(root: str, objects: Iterable[Seen]) -> _Node:
@@ -164,20 +169,21 @@ def _label(node: _Node, around: bool) -> bool:
     return False not in node.inside or True in node.passing
 
 
-def _exceptions(path: str, node: _Node, label: bool) -> Iterator[Region]:
-    """The labels of a directory and below it that differ from its own."""
+def _labels(path: str, node: _Node, label: bool) -> list[Region]:
+    """The label of a directory, and those of it and below it that differ from that."""
+    found = [Region(path, "", label)]
     if node.written and not label:
-        yield Region(path, KINDS["dir"], True)
+        found.append(Region(path, KINDS["dir"], True))
     for name, child in sorted(node.children.items()):
         place = posixpath.join(path, name)
         if not child.is_directory:
             if child.written and not label:
-                yield Region(place, KINDS.get(child.tclass, KINDS["file"]), True)
-        elif _label(child, label) != label and not _is_further_in(child, label):
-            yield Region(place, "", not label)
-            yield from _exceptions(place, child, not label)
-        else:
-            yield from _exceptions(place, child, label)
+                found.append(Region(place, KINDS.get(child.tclass, KINDS["file"]), True))
+            continue
+        own = _label(child, label)
+        inside = _labels(place, child, label if _is_further_in(child, label) else own)
+        found += inside[1:] if inside[0].written == label else inside
+    return found if len(found) <= _MOST else [Region(path, "", True)]
 
 
 def _is_further_in(child: _Node, around: bool) -> bool:

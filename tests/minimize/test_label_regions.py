@@ -87,6 +87,11 @@ WHOLE = [
         [("c.json", "file", READ), ("tmpab12cd34", "file", "create write"), ("m/w.bin", "file", READ)],
         {"(/.*)?": "cache", "/m(/.*)?": "model"},
     ),
+    (
+        "too much mixed to be told apart",
+        [("w.bin", "file", READ), *((f"d{chr(number)}/x", "file", WRITE) for number in range(256, 296))],
+        {"(/.*)?": "cache"},
+    ),
 ]
 
 

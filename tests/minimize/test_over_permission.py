@@ -11,6 +11,7 @@ from polkit.minimize import Request, assemble, describe_module, explain, generat
 from polkit.model import AvRule, ModuleInfo, Plan
 from polkit.policy import TargetPolicy
 from tests.fixture_plans import FIXTURES, logs
+from tests.records import avc
 
 MOUNTS = ("/srv/models:/models", "/srv/vllm/cache:/home/vllm/.cache")
 NAMES = [str(log.relative_to(FIXTURES)) for log in logs()]
@@ -49,6 +50,31 @@ def test_the_figure_is_none_by_chance(policy_root: Path, policy: TargetPolicy) -
         remedy = replace(decision.remedy, rules=(wide,))
         after = described(replace(plan, decisions=(*others, replace(decision, remedy=remedy))), policy)
         assert (after.over_permission, after.dontaudited) == (1, before.dontaudited), decision.id
+
+
+@pytest.mark.heavy
+def test_labels_of_both_kinds_are_proven(policy_root: Path, tmp_path: Path) -> None:
+    """What is read and what is written below one mount, on labels that allowed and hid some of it."""
+    seen = (
+        ("file", "read open map", "/models/w.bin", "var_t"),
+        ("dir", "write add_name", "/models", "default_t"),
+        ("dir", "create", "/models/.cache", "default_t"),
+        ("file", "create write open", "/models/.cache/x", "var_t"),
+    )
+    records = [
+        avc(perms, target, tclass, fields=f'path="{path}" dev="dm-0"', serial=serial)
+        for serial, (tclass, perms, path, target) in enumerate(seen, 1)
+    ]
+    (tmp_path / "log").write_text("".join(records))
+    request = replace(request_of("", policy_root), logs=(str(tmp_path / "log"),))
+    generate(request, tmp_path / "asked")
+    assert [line.split()[0] for line in (tmp_path / "asked/asked.fc").read_text().splitlines() if line[0] != "#"] == [
+        "/srv/models(/.*)?", r"/srv/models/\.cache(/.*)?", "/srv/models",
+    ]  # fmt: skip
+    proof = prove(tmp_path / "asked", request)
+    assert (proof.covered, proof.minimal, proof.contained, proof.safe) == (True, True, True, True)
+    assert (proof.figures.completeness, proof.figures.over_permission_rate) == (1.0, 0.0)
+    assert proof.figures.dontaudited > 0
 
 
 @pytest.mark.heavy
