@@ -79,7 +79,9 @@ def chosen_domain(counted: Iterable[Counted], policy: TargetPolicy, settings: Se
         return OwnDomain(name, None, tuple(own)) if own else None
     if settings.base is not None:
         base = policy.type_name(settings.base) or settings.base
-        own = [one for one in sources if one in (base, name) or (one in shared and policy.is_container_domain(one))]
+        # A log without the base is meant all the same: of another container domain that the base is to stand in for.
+        others = [one for one in shared if policy.is_container_domain(one)] if base not in sources else []
+        own = [one for one in sources if one in (base, name, *others)]
         return OwnDomain(name, base, tuple(own)) if own else None
     bases = [policy.type_name(base) for base in settings.bases]
     base_of_log = next((base for base in bases if base is not None and base in shared), None)

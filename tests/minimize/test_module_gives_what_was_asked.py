@@ -1,7 +1,8 @@
 """The module does what the plan says: installed into a copy of the store, it allows what was asked and no more.
 
 libsepol (the oracle) answers for the accesses; that nothing else changed is seen by comparing the two policies whole,
-as setools reads them: every rule, and every attribute's types.
+as setools reads them: every rule, and every attribute's types. Rules go onto the domains in the log (``--extend``), so
+that they are all that changes; what an own domain inherits is held in ``tests/policy/test_policy_inheritance.py``.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Installer:
             policy=str(self._root),
             name=NAME,
             mounts=MOUNTS,
+            extend=True,
             **asked,
         )
         plan = generate(request, place / "module").plan

@@ -83,6 +83,16 @@ def test_a_domain_of_one_service_is_extended(plan_of: Planner) -> None:
     assert "shared_domains" in refused.remedy.text
 
 
+def test_a_named_base_stands_in_for_the_same_as_the_one_that_is_found(plan_of: Planner) -> None:
+    log = avc("execheap", "container_t", "process", levels=SAME) + avc(
+        "read", "shadow_t", source="spc_t", levels=("s0", "s0"), serial=2
+    )
+    found, named = plan_of(log), plan_of(log, base="container_t")
+    assert found == named
+    assert found.domain is not None
+    assert found.domain.sources == ("container_t",)
+
+
 @pytest.mark.parametrize(
     ("base", "reason"),
     [
