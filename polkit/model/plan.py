@@ -113,8 +113,8 @@ class OwnDomain:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an alternative opens: accesses (source, target, class, permission) that it newly allows, and how many domains
-    it gives something to. ``text`` says it in a sentence, with what the numbers don't tell."""
+    """What an alternative opens: accesses (source, target, class, permission) that it newly allows, and how many
+    domains it gives something to. ``text`` says it in a sentence, with what the numbers don't tell."""
 
     accesses: int
     domains: int

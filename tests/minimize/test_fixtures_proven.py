@@ -1,5 +1,5 @@
-"""What ``generate`` makes of the recorded logs, ``prove`` finds covered, minimal, contained and safe: no access too many,
-none too few. Once with a domain of the module's own, once extending the domains in the logs."""
+"""What ``generate`` makes of the recorded logs, ``prove`` finds covered, minimal, contained and safe: no access too
+many, none too few. Once with a domain of the module's own, once extending the domains in the logs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def test_what_recorded_logs_ask_for_is_given_and_no_more(
     assert module.rules > 0
     assert module.over_permission == 0
     proof = prove(tmp_path / "vllm", request)
-    assert (proof.figures.completeness, proof.figures.over_permission_rate) == (1.0, 0.0), (proof.uncovered, proof.extra)
+    figures = proof.figures
+    assert (figures.completeness, figures.over_permission_rate) == (1.0, 0.0), (proof.uncovered, proof.extra)
     verdict = (proof.covered, proof.minimal, proof.contained, proof.safe)
     assert verdict == (True, True, True, True), (proof.uncovered, proof.extra, proof.violations, proof.lost)
     if outcome.plan.domain is not None:
