@@ -74,8 +74,11 @@ def _with_administrators(trees: Trees, used: Used, changed: TargetPolicy) -> Tre
 
 
 def _has(tree: LabelTree, one: Placed, changed: TargetPolicy) -> bool:
+    """The object gets the tree's type; taken to be so for a path that libselinux' bindings can't be asked about."""
     label = changed.file_label(one.path, one.tclass)
-    return label is not None and label.type == tree.type
+    if label is not None:
+        return label.type == tree.type
+    return any("\ud800" <= character <= "\udfff" for character in one.path)
 
 
 def _check_neighbours(trees: Iterable[LabelTree], policy: TargetPolicy, changed: TargetPolicy) -> None:

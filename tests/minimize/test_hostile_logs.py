@@ -109,7 +109,7 @@ def test_two_domains_do_not_get_each_others_directories(plan_of: Planner) -> Non
     for rule in rules(plan):
         if isinstance(rule, AvRule):
             domains[rule.target].add(rule.source)
-    assert {frozenset(found) for found in domains.values()} == {frozenset({"container_t"}), frozenset({"httpd_t"})}
+    assert {frozenset(found) for found in domains.values()} == {frozenset({"vllm_t"}), frozenset({"httpd_t"})}
 
 
 def test_two_ports_of_two_domains_are_two_types(plan_of: Planner) -> None:

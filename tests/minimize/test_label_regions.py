@@ -268,11 +268,20 @@ def test_entries_for_home_directories_need_a_local_one(plan_of: Planner, policy:
     (decision,) = plan.decisions
     assert contexts_of(plan) == ()
     assert decision.remedy.commands[0] == "semanage fcontext -a -t vllm_model_t '/home/bob/models(/.*)?'"
+    (other,) = [one.remedy for one in decision.alternatives if one.remedy.type == "container_ro_file_t"]
+    assert other.commands[0] == "semanage fcontext -a -t container_ro_file_t '/home/bob/models(/.*)?'"
     entry = FileContext(str(decision.remedy.pattern), "", "vllm_model_t")
     for local, found in (((), "user_home_t"), ((entry,), "vllm_model_t")):
         label = policy.with_contexts((entry,), local).file_label("/home/bob/models/w", "file")
         assert label is not None
         assert label.type == found
+
+
+def test_a_path_with_odd_bytes_is_labelled_all_the_same(plan_of: Planner) -> None:
+    encoded = b"/m/a\xff/w".hex().upper()
+    record = avc("read", "mnt_t", fields=f'comm="p" path={encoded} dev="dm-0"')
+    (decision,) = plan_of(record, mounts={"/mnt/models": "/m"}).decisions
+    assert (decision.remedy.kind, decision.remedy.pattern) == ("fcontext", "/mnt/models(/.*)?")
 
 
 def test_an_entry_that_nothing_overrides_is_named(plan_of: Planner, administered: TargetPolicy) -> None:

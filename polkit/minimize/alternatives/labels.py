@@ -49,7 +49,9 @@ def _existing(case: Case) -> Iterator[Way]:
         own = main_of(part).remedy
         text = f"Label {own.path} as {type_}, which containers may read and none may write."
         contexts = tuple(replace(context, type=type_) for context in own.contexts)
-        return _labelled(part, replace(own, text=text, type=type_, contexts=contexts, rules=(), types=()))
+        commands = tuple(command.replace(f" -t {own.type} ", f" -t {type_} ") for command in own.commands)
+        labelled = replace(own, text=text, commands=commands, type=type_, contexts=contexts, rules=(), types=())
+        return _labelled(part, labelled)
 
     text = "It needs no rule: what the policy allows on the type's other files it allows on these."
     yield Way(f"fcontext:{type_}", POLICY, change, fixed(Cost(0, _reach(case, type_), text)))
