@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from polkit.minimize import assemble
 from polkit.model import AvRule, FileContext, Plan
 from polkit.policy import TargetPolicy, load_policy
+from tests.minimize.choosing import Picking, plan_by
 from tests.minimize.conftest import Planner
 from tests.records import avc
 
@@ -153,14 +154,18 @@ def test_device_nodes_are_named_one_by_one(plan_of: Planner) -> None:
     assert set(entries(plan_of(records))) == {"/dev/accel0 -c", "/dev/accel1 -c"}
 
 
-def test_z_is_named_only_for_a_volume_that_is_written_as_a_whole(plan_of: Planner) -> None:
+def test_z_is_offered_only_for_a_volume_that_is_written_as_a_whole(policy: TargetPolicy) -> None:
     written = [("/data/a", "file", WRITE)]
-    whole = plan_of(log(*written), mounts={"/srv/data": "/data"})
-    mixed = plan_of(log(*written, ("/data/b", "file", READ)), mounts={"/srv/data": "/data"})
-    assert ":Z" in whole.decisions[0].remedy.text
+    whole, mixed = (
+        plan_by(Picking(), policy, log(*objects), {"/srv/data": "/data"})
+        for objects in (written, [*written, ("/data/b", "file", READ), ("/data", "dir", "add_name write")])
+    )
+    (decision,) = whole.decisions
+    assert ":Z" in decision.remedy.text
+    assert {"volume:Z", "volume:z"} <= {one.id for one in decision.alternatives}
     for decision in mixed.decisions:
-        texts = [decision.remedy.text, *(one.remedy.text for one in decision.alternatives)]
-        assert not any(":z" in text or ":Z" in text for text in texts)
+        assert ":z" not in decision.remedy.text.lower()
+        assert not [one.id for one in decision.alternatives if one.id.startswith("volume:")]
 
 
 def test_what_the_old_label_allowed_is_not_lost(plan_of: Planner, policy: TargetPolicy) -> None:
@@ -268,7 +273,8 @@ def test_entries_for_home_directories_need_a_local_one(plan_of: Planner, policy:
     (decision,) = plan.decisions
     assert contexts_of(plan) == ()
     assert decision.remedy.commands[0] == "semanage fcontext -a -t vllm_model_t '/home/bob/models(/.*)?'"
-    (other,) = [one.remedy for one in decision.alternatives if one.remedy.type == "container_ro_file_t"]
+    plan = plan_by(Picking(), policy, log(("/m/w", "file", READ), target="user_home_t"), {"/home/bob/models": "/m"})
+    (other,) = [one.remedy for one in plan.decisions[0].alternatives if one.remedy.type == "container_ro_file_t"]
     assert other.commands[0] == "semanage fcontext -a -t container_ro_file_t '/home/bob/models(/.*)?'"
     entry = FileContext(str(decision.remedy.pattern), "", "vllm_model_t")
     for local, found in (((), "user_home_t"), ((entry,), "vllm_model_t")):
