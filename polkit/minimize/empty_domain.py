@@ -46,6 +46,8 @@ def empty_domain(
     if progress is not None:
         progress.phase("loading the policy")
     policy = load_policy(request.policy, request.store)
+    if policy.info is None:
+        raise UsageError("an empty domain needs the target policy", "Name it with --policy")
     domain = OwnDomain(domain_name(settings), None, ())
     if policy.type_name(domain.name) is not None and PRIORITY not in policy.module_priorities(name):
         raise UsageError(f"the policy has a type {domain.name} already", "Choose another name with -n")
@@ -62,7 +64,7 @@ def empty_domain(
         permissive=(Permissive(domain.name),),
     )
     summary = (f"An empty permissive domain, started as {base} is: to record in, never to ship.",)
-    source = ModuleSource(name, version, access, {}, summary, bool(policy.info and policy.info.mls), found.inherited)
+    source = ModuleSource(name, version, access, {}, summary, policy.info.mls, found.inherited)
     with publish(target) as scratch:
         files = (*compile_module(source, scratch.path).files, "plan.json")
         module = ModuleInfo(

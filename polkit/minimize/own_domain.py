@@ -97,7 +97,8 @@ def check_base(base: str, policy: TargetPolicy, settings: Settings) -> None:
     refused = why_no_base(base, policy, settings)
     if refused is not None:
         raise UsageError(
-            refused, "Name one of [minimize] bases in polkit.toml (add it if you mean it), or start from nothing: none"
+            refused,
+            "Name one of [minimize] bases (add it in polkit.toml if you mean it), or start from nothing: --base none",
         )
 
 

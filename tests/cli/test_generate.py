@@ -69,8 +69,9 @@ def test_an_empty_domain_to_record_in(polkit: Polkit, tmp_path: Path, policy_roo
     link_check(tmp_path / "empty" / "vllm.pp", policy_root, next(policy_root.glob("etc/selinux/*/policy")).parent.name)
     again = polkit("generate", "--empty-domain", "-n", "vllm", "-o", "other", "--format", "json")
     assert json.loads(again.stdout)["domain"]["base"] is None
-    log = avc("execheap", "container_t", "process")
-    assert polkit("generate", "--empty-domain", "-", "-o", "none", stdin=log.encode()).returncode == 2
+    for wrong in (("-",), ("--policy", "none"), ("--base", "init_t")):
+        refused = polkit("generate", "--empty-domain", *wrong, "-n", "v", "-o", "none", policy="--policy" not in wrong)
+        assert (refused.returncode, (tmp_path / "none").exists()) == (2, False)
 
 
 def test_what_was_recorded_in_the_empty_domain_is_a_containers(polkit: Polkit, tmp_path: Path) -> None:
