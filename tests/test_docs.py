@@ -9,6 +9,7 @@ import pytest
 
 from polkit.cli.app import VERBS
 from polkit.model import CAUSES
+from polkit.rehearse import OPERATIONS
 from tests.verb_pages import PAGES, page
 
 
@@ -26,3 +27,11 @@ def test_links_lead_somewhere(repository: Path) -> None:
     for text in [repository / "README.md", *(repository / "docs").rglob("*.md"), repository / "CONTRIBUTING.md"]:
         for link in re.findall(r"\]\(([^)#:]+)\)", text.read_text()):
             assert (text.parent / link).exists(), f"{text.name}: {link}"
+
+
+def test_every_operation_of_a_step_is_documented(repository: Path) -> None:
+    text = (repository / "docs" / "scenarios.md").read_text()
+    for name, operation in OPERATIONS.items():
+        (row,) = re.findall(rf"^\| `{re.escape(name)}` \|.*", text, re.MULTILINE)
+        assert operation.meaning in row
+        assert all(f"`{argument}`" in row for argument in (*operation.needs, *operation.takes))

@@ -20,6 +20,7 @@ VERBS = {
     "explain": "Say why each access was refused and what to change; writes nothing.",
     "generate": "From a log to a least-privilege module: plan, .te, .fc and .pp.",
     "prove": "Whether a module gives its evidence what it needs, nothing else, and breaks no rule.",
+    "rehearse": "Run a workload on a real SELinux kernel in a virtual machine, and compare.",
 }
 """Every verb with its one line of help; ``polkit/cli/VERB.py`` holds its ``command``."""
 

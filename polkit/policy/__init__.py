@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Optional
 
 from polkit.policy.booleans import read_booleans
+from polkit.policy.booting import BootPolicy, policy_to_boot
 from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, bitset, ranges
 from polkit.policy.comparison import Comparison, compare_with_module, ruled_by_command
 from polkit.policy.declared import Declared, DeclaredRule
@@ -48,6 +49,7 @@ __all__ = [
     "Access",
     "AccessChange",
     "BooleanSet",
+    "BootPolicy",
     "Comparison",
     "Declared",
     "DeclaredRule",
@@ -72,6 +74,7 @@ __all__ = [
     "compare_with_module",
     "load_policy",
     "locate",
+    "policy_to_boot",
     "ranges",
     "read_booleans",
     "risk_ids",

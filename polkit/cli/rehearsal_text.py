@@ -1,0 +1,40 @@
+"""A rehearsal as text: a line for each step, why those that surprise do, and the sum."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from polkit.cli.safe import safe
+from polkit.rehearse import Judged, Rehearsal
+
+_STYLES = {True: "green", False: "bold red"}
+
+
+def print_rehearsal(rehearsal: Rehearsal, verbose: bool) -> None:
+    """Print a rehearsal on stdout; ``verbose``: with each step's denials."""
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console.print(f"{safe(rehearsal.scenario.name)}: {rehearsal.mode}, {len(rehearsal.judged)} steps")
+    for judged in rehearsal.judged:
+        _step(console, judged, verbose)
+    console.print()
+    failed = sum(not judged.ok for judged in rehearsal.judged)
+    text = f"{len(rehearsal.judged) - failed} as expected, {failed} not; {rehearsal.denials} denials in the log"
+    console.print(Text(text, _STYLES[rehearsal.ok]))
+    if rehearsal.lost:
+        console.print(Text(f"{rehearsal.lost} records were lost: nothing here is complete", _STYLES[False]))
+    console.print(f"{rehearsal.seconds:.1f} s, of which the machine ran {rehearsal.boot_seconds:.1f} s")
+
+
+def _step(console: Console, judged: Judged, verbose: bool) -> None:
+    line = Text(f"  {judged.step.name:<15} ")
+    line.append(f"{judged.got:<8}", _STYLES[judged.ok])
+    line.append(f" {judged.step.operation} {safe(judged.step.object)} as {judged.domain}")
+    console.print(line)
+    if not judged.ok:
+        console.print(f"{'':18}expected {judged.expect}: {safe(judged.step.why)}")
+        if judged.detail:
+            console.print(f"{'':18}{safe(judged.detail)}")
+    if verbose or (not judged.ok and judged.got == "denied"):
+        for record in judged.avc:
+            console.print(f"{'':18}{safe(record)}")

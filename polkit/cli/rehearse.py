@@ -1,0 +1,79 @@
+"""``polkit rehearse``: a workload on a real SELinux kernel."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Optional
+
+import click
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("rehearse")
+@click.argument("scenario", type=_PATH)
+@click.option("--module", "modules", type=_PATH, multiple=True, metavar="FILE", help="A .pp or .cil file. Repeatable.")
+@click.option(
+    "--policy-root",
+    "policy",
+    default="auto",
+    show_default=True,
+    metavar="ROOT",
+    help="Holds etc/selinux and var/lib/selinux of the policy to boot with; auto: this host's.",
+)
+@click.option("--permissive", is_flag=True, help="The whole machine permissive: every step must succeed.")
+@click.option("--learn", is_flag=True, help="Only the workload's domain permissive, and only steps to be allowed.")
+@click.option(
+    "--base",
+    type=click.Choice(["none"]),
+    help="With --learn: none runs the workload in a fresh, empty domain, started as its own would be.",
+)
+@click.option("--as", "domain", metavar="TYPE", help="Run the workload in this domain; with --base none, its name.")
+@click.option("-o", "--output", type=_PATH, metavar="DIR", help="Write audit.log, dmesg and results.json there.")
+@click.option("--force", is_flag=True, help="Overwrite the results of an earlier run.")
+@click.option("--kernel", type=_PATH, metavar="FILE", help="The kernel image, instead of this host's newest.")
+@click.option("--accelerator", type=click.Choice(["auto", "kvm", "tcg"]), default="auto", show_default=True)
+@click.option(
+    "--timeout",
+    "seconds",
+    type=click.FloatRange(min=1),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="End the machine after this.",
+)
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@click.option("-v", "--verbose", is_flag=True, help="With each step's own denials.")
+def command(
+    output: Optional[Path], force: bool, format_: str, quiet: bool, verbose: bool, base: Optional[str], **asked: Any
+) -> int:
+    """Run SCENARIO in a virtual machine with a real SELinux kernel, and compare what each step got with what is
+    expected of it.
+
+    The machine has the policy of ROOT with the modules, files labelled as that policy says, no disk and no network.
+    docs/scenarios.md tells how a scenario is written. Exits with 1 when an expectation fails.
+
+    \b
+    polkit rehearse serving.toml --module vllm/vllm.pp --as vllm_t
+    polkit rehearse serving.toml --learn -o evidence/
+    """
+    from polkit.cli.reading import read_with_progress
+    from polkit.rehearse import RehearsalRequest, check_directory, rehearsal_text, rehearse, write_results
+
+    request = RehearsalRequest(empty=base == "none", **asked)
+    if output is not None:
+        check_directory(output, force)
+    rehearsal = read_with_progress(
+        lambda _, progress: rehearse(request, progress.phase if progress else lambda phase: None), quiet
+    )
+    if output is not None:
+        write_results(rehearsal, output)
+    if format_ == "json":
+        sys.stdout.write(rehearsal_text(rehearsal))
+    else:
+        from polkit.cli.rehearsal_text import print_rehearsal
+
+        print_rehearsal(rehearsal, verbose)
+    return rehearsal.exit_code

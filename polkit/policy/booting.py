@@ -1,0 +1,99 @@
+"""The policy that a machine is to boot with: the target's store with modules in it, and what it labels files as.
+
+Built in a copy of the store by ``semodule``, as an installation does; nothing is installed or loaded.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from polkit.errors import CompileError, SourceError, UsageError
+from polkit.model import Context
+from polkit.module import PRIORITY, copy_store, does_not_link, fast_place, refuse_shadowing, run_tool
+from polkit.policy.labels import FileLabels
+from polkit.policy.locate import PolicyFiles
+
+_SECONDS = 300
+_SUFFIXES = (".pp", ".cil")
+
+
+@dataclass(frozen=True)
+class BootPolicy:
+    """A binary policy and its file contexts; both live as long as the block that built them."""
+
+    policy: Path
+    labels: FileLabels
+
+    def label(self, path: str, tclass: str) -> Optional[Context]:
+        """What file_contexts says of a path (``<<none>>`` and no answer are None)."""
+        return self.labels.label(path, tclass)
+
+
+@contextmanager
+def policy_to_boot(
+    files: PolicyFiles, modules: Sequence[Path], own: tuple[str, str], dontaudit: bool = False
+) -> Iterator[BootPolicy]:
+    """Build the policy of ``files`` with ``modules`` (``.pp`` or ``.cil``) and ``own``, a name and its CIL.
+
+    ``dontaudit``: whether its dontaudit rules stay. Raises UsageError for what is no module, SourceError without a
+    module store, CompileError when it does not link, MissingDependency without semodule.
+    """
+    if files.store is None or files.root is None:
+        raise SourceError(
+            f"{files.policy}: there is no module store that it was built from",
+            hint="name a root that holds etc/selinux/NAME and var/lib/selinux/NAME",
+        )
+    with tempfile.TemporaryDirectory(prefix="polkit-boot-", dir=fast_place()) as scratch:
+        root, work = Path(scratch) / "root", Path(scratch) / "work"
+        work.mkdir()
+        names = [_copied(module, work, files.store) for module in modules]
+        (work / f"{own[0]}.cil").write_text(own[1], encoding="ascii")
+        copy_store(files.store, root, files.root, expand_check=False)
+        install = [word for name in (*names, f"{own[0]}.cil") for word in ("-i", name)]
+        silent = [] if dontaudit else ["-D"]
+        command = ["semodule", "-p", str(root), "-s", files.store.name, "-N", "-n", *silent, "-X", str(PRIORITY)]
+        run = run_tool([*command, *install], work, _SECONDS)
+        if run.status != 0:
+            raise _refused([work / name for name in names], own[0], files.store, run.output)
+        yield BootPolicy(*_built(root, files.store.name))
+
+
+def _copied(module: Path, work: Path, store: Path) -> str:
+    if module.suffix not in _SUFFIXES:
+        raise UsageError(f"{module} is no compiled module", "name a .pp or .cil file, as generate writes them")
+    refuse_shadowing(module.stem, store / "active/modules")
+    try:
+        shutil.copy(module, work / module.name)
+    except OSError as error:
+        raise SourceError(f"{module} can't be read: {error.strerror}") from error
+    return module.name
+
+
+def _refused(modules: list[Path], own: str, store: Path, output: str) -> Exception:
+    """The error for the module that the tool's words speak of."""
+    if f"/{own}/cil" in output or not modules:
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        return CompileError(
+            f"the policy does not build with the domains of the scenario: {lines[0][:200] if lines else 'no reason'}",
+            output,
+            hint="every domain must be a type of the policy, and its role one that may have it",
+        )
+    named = [module for module in modules if f"/{module.stem}/" in output]
+    return does_not_link((named or modules)[0], store, output)
+
+
+def _built(root: Path, name: str) -> tuple[Path, FileLabels]:
+    home = root / "etc/selinux" / name
+    kern = root / "var/lib/selinux" / name / "active/policy.kern"
+    contexts = home / "contexts/files/file_contexts"
+    if not kern.is_file():
+        raise SourceError(f"semodule built no policy in {root}")
+    if not contexts.is_file():
+        raise SourceError(f"semodule wrote no file contexts in {root}")
+    return kern, FileLabels(contexts)

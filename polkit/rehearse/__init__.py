@@ -1,0 +1,27 @@
+"""What really happens: a throwaway machine with a real SELinux kernel, the policy and the modules runs a scenario."""
+
+from __future__ import annotations
+
+from polkit.rehearse.judge import Judged, judge, read_log
+from polkit.rehearse.operations import OPERATIONS
+from polkit.rehearse.rehearsal import Rehearsal, RehearsalRequest, rehearse
+from polkit.rehearse.results import check_directory, rehearsal_object, rehearsal_text, write_results
+from polkit.rehearse.scenario import Scenario, Step
+from polkit.rehearse.scenario_file import read_scenario
+
+__all__ = [
+    "OPERATIONS",
+    "Judged",
+    "Rehearsal",
+    "RehearsalRequest",
+    "Scenario",
+    "Step",
+    "check_directory",
+    "judge",
+    "read_log",
+    "read_scenario",
+    "rehearsal_object",
+    "rehearsal_text",
+    "rehearse",
+    "write_results",
+]

@@ -1,0 +1,64 @@
+"""For each capability one system call that asks for it and for no other; capabilities(7)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import socket
+import time
+from typing import Callable
+
+from .kernel import checked, libc
+
+
+def _sys_time() -> None:
+    clock = time.CLOCK_REALTIME
+    time.clock_settime(clock, time.clock_gettime(clock))
+
+
+def _ipc_lock() -> None:
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+    buffer = ctypes.create_string_buffer(4096)
+    checked(libc.mlock(buffer, 4096))
+
+
+def _net_admin() -> None:
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened.setsockopt(socket.SOL_SOCKET, 36, 1)  # SO_MARK
+
+
+def _net_bind_service() -> None:
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind(("127.0.0.1", 809))
+
+
+def _sys_resource() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard + 1))
+
+
+def _sys_boot() -> None:
+    checked(libc.reboot(0x00000000))  # LINUX_REBOOT_CMD_CAD_OFF: Ctrl-Alt-Del does nothing
+
+
+def use(name: str) -> None:
+    """Raises OSError where it is refused."""
+    uses: dict[str, Callable[[], object]] = {
+        "ipc_lock": _ipc_lock,
+        "mknod": lambda: os.mknod("/dev/shm/rehearsed", 0o20600, os.makedev(1, 3)),
+        "net_admin": _net_admin,
+        "net_bind_service": _net_bind_service,
+        "net_raw": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
+        "setgid": lambda: os.setgid(1001),
+        "setuid": lambda: os.setuid(1001),
+        "sys_admin": lambda: checked(libc.sethostname(b"rehearsed", 9)),
+        "sys_boot": _sys_boot,
+        "sys_chroot": lambda: os.chroot("/"),
+        "sys_module": lambda: checked(libc.delete_module(b"rehearsed", 0)),
+        "sys_nice": lambda: os.setpriority(os.PRIO_PROCESS, 0, -5),
+        "sys_rawio": lambda: checked(libc.ioperm(0x80, 1, 1)),
+        "sys_resource": _sys_resource,
+        "sys_time": _sys_time,
+        "syslog": lambda: checked(libc.klogctl(8, None, 7)),  # SYSLOG_ACTION_CONSOLE_LEVEL
+    }
+    uses[name]()

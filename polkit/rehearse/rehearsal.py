@@ -1,0 +1,202 @@
+"""The whole of a rehearsal: policy, machine, steps, verdicts, and what is written of it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from polkit.audit import read_logs, totals
+from polkit.errors import UsageError
+from polkit.minimize import Request, empty_domain
+from polkit.model import IDENTIFIER
+from polkit.module import fast_place
+from polkit.policy import TargetPolicy, load_policy, locate, policy_to_boot
+from polkit.rehearse.image import write_image
+from polkit.rehearse.judge import ALLOWED, Judged, Log, judge, read_log
+from polkit.rehearse.layout import HARNESS, check_binds, guest_plan, with_domain
+from polkit.rehearse.machine import boot
+from polkit.rehearse.parts import find_emulator, find_kernel
+from polkit.rehearse.scenario import Scenario, Step
+from polkit.rehearse.scenario_file import read_scenario
+
+_FILE_SYSTEM = "fs_t"
+_MODULE = "polkit_rehearsal"
+
+
+@dataclass(frozen=True)
+class RehearsalRequest:
+    """What was asked for.
+
+    ``permissive``: the whole machine. ``learn``: only the workload's domains, and only the steps that are to be
+    allowed; ``empty``: in a fresh domain that may do nothing. ``domain`` stands in for the workload's, and names the
+    fresh one. ``seconds`` bound the machine's life.
+    """
+
+    scenario: Path
+    modules: tuple[Path, ...] = ()
+    policy: str = "auto"
+    permissive: bool = False
+    learn: bool = False
+    empty: bool = False
+    domain: Optional[str] = None
+    kernel: Optional[Path] = None
+    accelerator: str = "auto"
+    seconds: float = 300.0
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What happened. ``elsewhere`` counts the denials that belong to no step, ``lost`` the events that the
+    kernel wrote and the log does not hold."""
+
+    scenario: Scenario
+    mode: str
+    judged: tuple[Judged, ...]
+    audit: str
+    dmesg: str
+    denials: int
+    elsewhere: int
+    lost: int
+    seconds: float
+    boot_seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Every step got what was expected of it, and the log is whole."""
+        return self.lost == 0 and all(step.ok for step in self.judged)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 when an expectation failed."""
+        return 0 if self.ok else 1
+
+
+def rehearse(request: RehearsalRequest, say: Callable[[str], None] = lambda phase: None) -> Rehearsal:
+    """Boot a machine with the policy and run the scenario. ``say`` is told what is being done.
+
+    Raises UsageError for what is wrong in the scenario, SourceError for what can't be read, MissingDependency without
+    qemu, a kernel, a policy or the policy's tools, CompileError for a module that does not link, MachineFailed.
+    """
+    began = time.monotonic()
+    scenario = _scenario(request)
+    steps = _steps(scenario, request.learn)
+    find_emulator()
+    kernel = find_kernel(request.kernel)
+    say("building the policy")
+    files, target = locate(request.policy), load_policy(request.policy)
+    with ExitStack() as stack:
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="polkit-rehearse-", dir=fast_place())))
+        modules = request.modules
+        if request.empty:
+            module, domain = _empty_domain(request, scenario, place / "module")
+            scenario, modules = with_domain(scenario, domain), (*modules, module)
+        own = _own_module(scenario, steps, target, request.learn and not request.empty)
+        policy = stack.enter_context(policy_to_boot(files, modules, (_MODULE, own)))
+        mls = target.info is None or target.info.mls
+        plan = guest_plan(scenario, steps, policy.label, mls, not request.permissive, target.type_name(_FILE_SYSTEM))
+        write_image(plan, policy.policy, place / "image")
+        say("running the machine")
+        booted = time.monotonic()
+        answer = boot(kernel, place / "image", place, request.seconds, request.accelerator)
+        return _told(scenario, steps, request, answer, place, (began, time.monotonic() - booted))
+
+
+def _scenario(request: RehearsalRequest) -> Scenario:
+    """The scenario as it is to run."""
+    if request.permissive and request.learn:
+        raise UsageError("--permissive and --learn exclude each other", "--learn is permissive where it must be")
+    if request.empty and not request.learn:
+        raise UsageError("--base none is for --learn", "a domain that may do nothing is good to learn in only")
+    scenario = read_scenario(request.scenario)
+    check_binds(scenario)
+    if request.domain is None:
+        return scenario
+    if not IDENTIFIER.match(request.domain):
+        raise UsageError(f"--as: {request.domain[:80]!r} can't be a type")
+    return scenario if request.empty else with_domain(scenario, request.domain)
+
+
+def _empty_domain(request: RehearsalRequest, scenario: Scenario, place: Path) -> tuple[Path, str]:
+    """A module with an empty permissive domain, started as the workload's own would be; and the domain."""
+    wanted = request.domain or re.sub(r"[^a-z0-9_]", "_", f"rehearsed_{scenario.name.lower()}_t")
+    if not wanted.endswith("_t"):
+        raise UsageError(f"--as: {wanted} is no name for a domain of a module's own", "let it end with _t")
+    asked = Request(policy=request.policy, name=wanted[: -len("_t")], base=scenario.workload.domain)
+    outcome = empty_domain(asked, place)
+    found = [path for path in sorted(place.iterdir()) if path.suffix in (".pp", ".cil")]
+    assert outcome.plan.domain is not None
+    return found[0], outcome.plan.domain.name
+
+
+def _steps(scenario: Scenario, learn: bool) -> tuple[Step, ...]:
+    """Learning runs what is to be allowed: an attack is no evidence of a need."""
+    if not learn:
+        return scenario.steps
+    steps = tuple(step for step in scenario.steps if step.expect == ALLOWED)
+    if not steps:
+        raise UsageError(f"{scenario.file}: no step is expected to be allowed, so there is nothing to learn")
+    return steps
+
+
+def _told(
+    scenario: Scenario,
+    steps: tuple[Step, ...],
+    request: RehearsalRequest,
+    answer: dict[str, Any],
+    place: Path,
+    times: tuple[float, float],
+) -> Rehearsal:
+    audit = answer["audit"]
+    log: Log = read_log(audit)
+    domains = [(step, step.domain or scenario.workload.domain) for step in steps]
+    expect = ALLOWED if request.permissive or request.learn else None
+    results = answer["steps"]
+    judged = judge(domains, results, log, expect)
+    lost = max(answer["lost"], log.gaps) + int(answer["full"])
+    return Rehearsal(
+        scenario=scenario,
+        mode="learning" if request.learn else "permissive" if request.permissive else "enforcing",
+        judged=judged,
+        audit=audit,
+        dmesg=answer["dmesg"],
+        denials=_denials(audit, place),
+        elsewhere=log.elsewhere(
+            {result["user"] for result in answer["steps"]}, {result["pid"] for result in answer["steps"]}
+        ),
+        lost=lost,
+        seconds=time.monotonic() - times[0],
+        boot_seconds=times[1],
+    )
+
+
+def _denials(audit: str, place: Path) -> int:
+    """As every other verb counts them."""
+    path = place / "audit.log"
+    path.write_text(audit, encoding="utf-8")
+    return totals(read_logs([str(path)])).summary.denials
+
+
+def _own_module(scenario: Scenario, steps: tuple[Step, ...], target: TargetPolicy, learn: bool) -> str:
+    """The domain that runs the steps, as CIL; what each step's domain needs to be run by it; and what is permissive.
+
+    The steps hold two pipes of the harness as their standard streams (``guest/steps.py``). Device nodes stand on the
+    one file system that the machine has, where a host has them on devtmpfs.
+    """
+    domains = sorted({step.domain or scenario.workload.domain for step in steps})
+    lines = [f"(type {HARNESS})", f"(roletype system_r {HARNESS})", f"(typepermissive {HARNESS})"]
+    for domain in domains:
+        lines.append(f"(allow {domain} {HARNESS} (fd (use)))")
+        lines.append(f"(allow {domain} {HARNESS} (fifo_file (read write getattr append)))")
+        lines.append(f"(allow {domain} {HARNESS} (process (sigchld)))")
+    if learn:
+        own = sorted({step.domain or scenario.workload.domain for step in steps if step.domain is None})
+        lines += [f"(typepermissive {domain})" for domain in own]
+    if target.types("device_node") and target.type_name(_FILE_SYSTEM):
+        lines.append(f"(allow device_node {_FILE_SYSTEM} (filesystem (associate)))")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,72 @@
+"""A rehearsal as ``polkit.rehearsal/1``, and what is written of one to a directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from polkit.errors import SourceError, UsageError
+from polkit.rehearse.judge import Judged
+from polkit.rehearse.rehearsal import Rehearsal
+
+SCHEMA = "polkit.rehearsal/1"
+FILES = ("audit.log", "dmesg", "results.json")
+
+
+def rehearsal_object(rehearsal: Rehearsal) -> dict[str, Any]:
+    """The object that ``--format json`` prints; docs/schemas/polkit.rehearsal-1.schema.json."""
+    return {
+        "schema": SCHEMA,
+        "ok": rehearsal.ok,
+        "seconds": round(rehearsal.seconds, 2),
+        "boot_seconds": round(rehearsal.boot_seconds, 2),
+        "scenario": rehearsal.scenario.name,
+        "mode": rehearsal.mode,
+        "denials": rehearsal.denials,
+        "elsewhere": rehearsal.elsewhere,
+        "lost": rehearsal.lost,
+        "steps": [_step(judged) for judged in rehearsal.judged],
+    }
+
+
+def rehearsal_text(rehearsal: Rehearsal) -> str:
+    """The same as text."""
+    return json.dumps(rehearsal_object(rehearsal), indent=2) + "\n"
+
+
+def _step(judged: Judged) -> dict[str, Any]:
+    return {
+        "name": judged.step.name,
+        "operation": judged.step.operation,
+        "object": judged.step.object,
+        "domain": judged.domain,
+        "expect": judged.expect,
+        "got": judged.got,
+        "errno": judged.errno,
+        "avc": list(judged.avc),
+        "ok": judged.ok,
+        "why": judged.step.why,
+        "detail": judged.detail,
+        "seconds": judged.seconds,
+    }
+
+
+def check_directory(directory: Path, force: bool) -> None:
+    """UsageError where results of an earlier run would be overwritten: asked before the machine starts."""
+    there = [name for name in FILES if (directory / name).exists()]
+    if there and not force:
+        raise UsageError(f"{directory} holds {', '.join(there)} already", "name another directory, or add --force")
+
+
+def write_results(rehearsal: Rehearsal, directory: Path) -> None:
+    """Write ``audit.log``, ``dmesg`` and ``results.json``, each in one step. Raises SourceError."""
+    texts = (rehearsal.audit, rehearsal.dmesg, rehearsal_text(rehearsal))
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in zip(FILES, texts):
+            unfinished = directory / f".{name}.tmp"
+            unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
+            unfinished.replace(directory / name)
+    except OSError as error:
+        raise SourceError(f"{directory} can't be written: {error.strerror}") from error
