@@ -130,6 +130,28 @@ def test_a_root_of_its_own_hides_the_host(run: Run, scenario_file: WriteScenario
 
 
 @pytest.mark.heavy
+@pytest.mark.parametrize("permissive", [True, False])
+def test_the_attacks_succeed_without_selinux_and_are_refused_with_it(
+    run: Run, fixtures_dir: Path, permissive: bool
+) -> None:
+    rehearsal = run(fixtures_dir / "scenarios" / "attacks.toml", permissive=permissive)
+    assert set(outcome(rehearsal).values()) == {"allowed" if permissive else "denied"}
+    assert len(rehearsal.judged) >= 12
+    assert rehearsal.ok
+
+
+@pytest.mark.heavy
+def test_learning_a_whole_service_loses_nothing(run: Run, fixtures_dir: Path) -> None:
+    """Each step that the base is refused has its own records, and each record is some step's."""
+    rehearsal = run(fixtures_dir / "scenarios" / "serving.toml", learn=True)
+    assert (rehearsal.ok, rehearsal.lost, rehearsal.elsewhere) == (True, 0, 0)
+    refused = {judged.step.name for judged in rehearsal.judged if judged.avc}
+    assert {"gpu-open", "gpu-ioctl", "model-read", "model-mmap", "cache-create", "cache-rename"} <= refused
+    ioctl = next(judged for judged in rehearsal.judged if judged.step.name == "gpu-ioctl")
+    assert any("ioctlcmd=0x462a" in line for line in ioctl.avc)
+
+
+@pytest.mark.heavy
 def test_the_machine_ends_with_the_command(policy_root: Path, kernel: Path, scenario_file: WriteScenario) -> None:
     """Killed without a chance to clean up, it leaves no qemu behind."""
     path = scenario_file(THINGS, step=STEPS)
