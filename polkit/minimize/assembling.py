@@ -95,6 +95,7 @@ def describe_module(
     own = plan.domain if source.inherited is not None else None
     data = [one for one in access.types if own is None or one.name != own.name]
     structural = sum(policy.structural(declared.attributes).accesses for declared in data)
+    structural += source.inherited.beyond if source.inherited is not None else 0
     domains = {domain for domain, _, _, _ in granted}
     widened = tuple(sorted(one for one in domains if one in shared or policy.shared_because(one) is not None))
     return ModuleInfo(

@@ -147,6 +147,9 @@ class Inherited:
     accesses: int = 0
     as_source: bool = True
     """False where only what others may do to the base is taken over."""
+    beyond: int = 0
+    """Accesses that its attributes give the domain and the base does not have (or, of a domain that starts from
+    nothing, all that its attributes give it): structural."""
 
     def every_rule(self) -> tuple[InheritedRule, ...]:
         """All rules, those of ``if`` blocks included."""

@@ -62,6 +62,16 @@ def count_accesses(rules: Rules, type_: str, other: str, as_source: bool) -> int
     return sum(bin(mask).count("1") for mask in joined.values())
 
 
+def beyond(rules: Rules, base: str, own: str, as_source: bool) -> int:
+    """How many accesses ``own`` has in this policy that ``base`` has not in its place; what may be done to it included.
+    Where the base is not inherited as a source, none of its own count."""
+    mine = profile(rules, own, base, True)
+    theirs = profile(rules, base, own, as_source)
+    return sum(
+        bin(mask & ~theirs.get(key, 0) & ~theirs.get((*key[:3], None), 0)).count("1") for key, mask in mine.items()
+    )
+
+
 Profile = dict[tuple[bool, str, str, Optional[Term]], int]
 """(as a source?, the other side, class, condition) -> mask; the other side is empty for the type itself."""
 
@@ -213,6 +223,7 @@ class _Copier:
             classes=tuple(sorted(classes.items())),
             accesses=count_accesses(self.rules, self.base, self.own, self.as_source),
             as_source=self.as_source,
+            beyond=beyond(self.rules, self.base, self.own, self.as_source),
         )
 
 
@@ -292,6 +303,7 @@ def renamed(inherited: Inherited, own: str) -> Inherited:
         classes=inherited.classes,
         accesses=inherited.accesses,
         as_source=inherited.as_source,
+        beyond=inherited.beyond,
     )
 
 

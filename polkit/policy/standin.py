@@ -130,6 +130,7 @@ def _encoded(inherited: Inherited) -> bytes:
             "classes": inherited.classes,
             "accesses": inherited.accesses,
             "as_source": inherited.as_source,
+            "beyond": inherited.beyond,
         }
     ).encode()
 
@@ -156,6 +157,7 @@ def _decoded(data: bytes) -> Optional[Inherited]:
             classes=tuple((name, perm) for name, perm in found["classes"]),
             accesses=found["accesses"],
             as_source=found["as_source"],
+            beyond=found["beyond"],
         )
     except (ValueError, KeyError, TypeError):
         return None
