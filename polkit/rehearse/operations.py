@@ -112,7 +112,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "ptrace": _operation("attach to a process", "{process}", {"process": TEXT}),
         "read-memory": _operation("read another process' memory", "{process}", {"process": TEXT}, ("EFAULT",)),
         "execmem": _operation("map anonymous memory writable and executable", "memory", {}),
-        "shm": _operation("make, size and map POSIX shared memory", "/dev/shm/{name}", {"name": TEXT}),
+        "shm": _operation("make, size and map POSIX shared memory", "/dev/shm/{segment}", {"segment": TEXT}),
         "sysv-shm": _operation("make and attach System V shared memory", "memory", {}),
         "io_uring": _operation("make an io_uring and map it", "io_uring", {}, ("ENOSYS",)),
         "userfaultfd": _operation("make a userfaultfd", "userfaultfd", {}, ("ENOSYS",)),

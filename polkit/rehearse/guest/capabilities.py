@@ -7,6 +7,7 @@ import os
 import resource
 import socket
 import time
+from contextlib import suppress
 from typing import Callable
 
 from .kernel import checked, libc
@@ -25,7 +26,7 @@ def _ipc_lock() -> None:
 
 def _net_admin() -> None:
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    opened.setsockopt(socket.SOL_SOCKET, 36, 1)  # SO_MARK
+    opened.setsockopt(socket.SOL_SOCKET, 33, 4096)  # SO_RCVBUFFORCE
 
 
 def _net_bind_service() -> None:
@@ -35,6 +36,11 @@ def _net_bind_service() -> None:
 def _sys_resource() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard + 1))
+
+
+def _sys_module() -> None:
+    with suppress(FileNotFoundError):  # who hears that there is no such module was let through
+        checked(libc.delete_module(b"rehearsed", 0))
 
 
 def _sys_boot() -> None:
@@ -54,7 +60,7 @@ def use(name: str) -> None:
         "sys_admin": lambda: checked(libc.sethostname(b"rehearsed", 9)),
         "sys_boot": _sys_boot,
         "sys_chroot": lambda: os.chroot("/"),
-        "sys_module": lambda: checked(libc.delete_module(b"rehearsed", 0)),
+        "sys_module": _sys_module,
         "sys_nice": lambda: os.setpriority(os.PRIO_PROCESS, 0, -5),
         "sys_rawio": lambda: checked(libc.ioperm(0x80, 1, 1)),
         "sys_resource": _sys_resource,

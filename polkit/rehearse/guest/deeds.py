@@ -141,7 +141,7 @@ def _do_execmem(_: Arguments) -> None:
 
 
 def _do_shm(told: Arguments) -> None:
-    descriptor = _open(f"/dev/shm/{told['name']}", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _open(f"/dev/shm/{told['segment']}", os.O_RDWR | os.O_CREAT, 0o600)
     os.ftruncate(descriptor, _PAGE)
     mmap(_PAGE, 3, _SHARED, descriptor)
 
