@@ -6,16 +6,14 @@ Built in a copy of the store by ``semodule``, as an installation does; nothing i
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 from polkit.errors import CompileError, SourceError, UsageError
 from polkit.model import Context
-from polkit.module import PRIORITY, copy_store, does_not_link, fast_place, refuse_shadowing, run_tool
+from polkit.module import PRIORITY, copy_store, does_not_link, refuse_shadowing, run_tool
 from polkit.policy.labels import FileLabels
 from polkit.policy.locate import PolicyFiles
 
@@ -25,7 +23,7 @@ _SUFFIXES = (".pp", ".cil")
 
 @dataclass(frozen=True)
 class BootPolicy:
-    """A binary policy and its file contexts; both live as long as the block that built them."""
+    """A binary policy and its file contexts; both lie where they were built."""
 
     policy: Path
     labels: FileLabels
@@ -35,33 +33,32 @@ class BootPolicy:
         return self.labels.label(path, tclass)
 
 
-@contextmanager
 def policy_to_boot(
-    files: PolicyFiles, modules: Sequence[Path], own: tuple[str, str], dontaudit: bool = False
-) -> Iterator[BootPolicy]:
-    """Build the policy of ``files`` with ``modules`` (``.pp`` or ``.cil``) and ``own``, a name and its CIL.
+    files: PolicyFiles, modules: Sequence[Path], own: tuple[str, str], place: Path, dontaudit: bool = False
+) -> BootPolicy:
+    """Build the policy of ``files`` with ``modules`` (``.pp``, ``.cil``) and ``own``, a name and its CIL, in ``place``.
 
-    ``dontaudit``: whether its dontaudit rules stay. Raises UsageError for what is no module, SourceError without a
-    module store, CompileError when it does not link, MissingDependency without semodule.
+    ``place`` is a directory that is not there yet; what comes back lives in it. ``dontaudit``: whether the policy's
+    dontaudit rules stay. Raises UsageError for what is no module, SourceError without a module store, CompileError when
+    it does not link, MissingDependency without semodule.
     """
     if files.store is None or files.root is None:
         raise SourceError(
             f"{files.policy}: there is no module store that it was built from",
             hint="name a root that holds etc/selinux/NAME and var/lib/selinux/NAME",
         )
-    with tempfile.TemporaryDirectory(prefix="polkit-boot-", dir=fast_place()) as scratch:
-        root, work = Path(scratch) / "root", Path(scratch) / "work"
-        work.mkdir()
-        names = [_copied(module, work, files.store) for module in modules]
-        (work / f"{own[0]}.cil").write_text(own[1], encoding="ascii")
-        copy_store(files.store, root, files.root, expand_check=False)
-        install = [word for name in (*names, f"{own[0]}.cil") for word in ("-i", name)]
-        silent = [] if dontaudit else ["-D"]
-        command = ["semodule", "-p", str(root), "-s", files.store.name, "-N", "-n", *silent, "-X", str(PRIORITY)]
-        run = run_tool([*command, *install], work, _SECONDS)
-        if run.status != 0:
-            raise _refused([work / name for name in names], own[0], files.store, run.output)
-        yield BootPolicy(*_built(root, files.store.name))
+    root, work = place / "root", place / "work"
+    work.mkdir(parents=True)
+    names = [_copied(module, work, files.store) for module in modules]
+    (work / f"{own[0]}.cil").write_text(own[1], encoding="ascii")
+    copy_store(files.store, root, files.root, expand_check=False)
+    install = [word for name in (*names, f"{own[0]}.cil") for word in ("-i", name)]
+    silent = [] if dontaudit else ["-D"]
+    command = ["semodule", "-p", str(root), "-s", files.store.name, "-N", "-n", *silent, "-X", str(PRIORITY)]
+    run = run_tool([*command, *install], work, _SECONDS)
+    if run.status != 0:
+        raise _refused([work / name for name in names], own[0], files.store, run.output)
+    return BootPolicy(*_built(root, files.store.name))
 
 
 def _copied(module: Path, work: Path, store: Path) -> str:

@@ -6,7 +6,6 @@ import re
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -90,14 +89,14 @@ def rehearse(request: RehearsalRequest, say: Callable[[str], None] = lambda phas
     kernel = find_kernel(request.kernel)
     say("building the policy")
     files, target = locate(request.policy), load_policy(request.policy)
-    with ExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="polkit-rehearse-", dir=fast_place())))
+    with tempfile.TemporaryDirectory(prefix="polkit-rehearse-", dir=fast_place()) as scratch:
+        place = Path(scratch)
         modules = request.modules
         if request.empty:
             module, domain = _empty_domain(request, scenario, place / "module")
             scenario, modules = with_domain(scenario, domain), (*modules, module)
         own = _own_module(scenario, steps, target, request.learn and not request.empty)
-        policy = stack.enter_context(policy_to_boot(files, modules, (_MODULE, own)))
+        policy = policy_to_boot(files, modules, (_MODULE, own), place / "policy")
         mls = target.info is None or target.info.mls
         plan = guest_plan(scenario, steps, policy.label, mls, not request.permissive, target.type_name(_FILE_SYSTEM))
         write_image(plan, policy.policy, place / "image")

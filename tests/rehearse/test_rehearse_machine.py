@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from polkit.errors import PolkitError
+from polkit.minimize import Request, generate
 from polkit.rehearse import Rehearsal, RehearsalRequest, rehearsal_object, rehearse
 from tests.rehearse.conftest import HEAD, WriteScenario
 
@@ -152,15 +155,24 @@ def test_learning_a_whole_service_loses_nothing(run: Run, fixtures_dir: Path) ->
 
 
 @pytest.mark.heavy
-def test_the_machine_ends_with_the_command(policy_root: Path, kernel: Path, scenario_file: WriteScenario) -> None:
-    """Killed without a chance to clean up, it leaves no qemu behind."""
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_the_machine_ends_with_the_command(
+    policy_root: Path, kernel: Path, scenario_file: WriteScenario, sent: signal.Signals
+) -> None:
+    """Interrupted, or killed without a chance to clean up, it leaves no qemu behind."""
     path = scenario_file(THINGS, step=STEPS)
     command = [sys.executable, "-m", "polkit", "rehearse", str(path), "--policy-root", str(policy_root)]
-    polkit = subprocess.Popen([*command, "--kernel", str(kernel)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    polkit = subprocess.Popen(
+        [*command, "--kernel", str(kernel), "--accelerator", "tcg"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         machine = _child_called(polkit.pid, "qemu", 120)
-        polkit.send_signal(signal.SIGKILL)
+        place = Path(f"/proc/{machine}/cwd").readlink()
+        polkit.send_signal(sent)
         polkit.wait()
+        assert polkit.returncode == (130 if sent == signal.SIGINT else -signal.SIGKILL)
         for _ in range(100):
             if not Path(f"/proc/{machine}").exists() or _state(machine) == "Z":
                 break
@@ -168,9 +180,25 @@ def test_the_machine_ends_with_the_command(policy_root: Path, kernel: Path, scen
         else:
             os.kill(machine, signal.SIGKILL)
             pytest.fail("qemu outlived the command")
+        assert sent == signal.SIGKILL or not place.exists()
+        shutil.rmtree(place, ignore_errors=True)  # what is killed cleans nothing up
     finally:
         polkit.kill()
         polkit.wait()
+
+
+@pytest.mark.heavy
+def test_a_machine_that_takes_too_long_is_ended(run: Run, scenario_file: WriteScenario) -> None:
+    with pytest.raises(PolkitError, match="did not end within 1 seconds"):
+        run(scenario_file(THINGS, step=STEPS), seconds=1.0)
+
+
+@pytest.mark.heavy
+def test_fail_fast_shows_how_an_app_would_stop(run: Run, scenario_file: WriteScenario) -> None:
+    head = HEAD.replace('name = "small"', 'name = "small"\nfail-fast = true')
+    rehearsal = run(scenario_file(THINGS, head=head, step=STEPS))
+    assert list(outcome(rehearsal).values()) == ["allowed", "denied", "error", "error", "error"]
+    assert [judged.detail for judged in rehearsal.judged[2:]] == ["not reached: it stopped at theirs"] * 3
 
 
 def _child_called(parent: int, name: str, seconds: float) -> int:
@@ -186,3 +214,27 @@ def _child_called(parent: int, name: str, seconds: float) -> int:
 
 def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.heavy
+def test_the_loop_closes(run: Run, fixtures_dir: Path, policy_root: Path, tmp_path: Path) -> None:
+    """What one boot learned, generate makes a module of; with it the service runs enforced without a denial, the
+    attacks are still refused, and the kernel's verdicts are those that the plan foretold."""
+    serving = fixtures_dir / "scenarios" / "serving.toml"
+    learned = run(serving, learn=True)
+    (tmp_path / "audit.log").write_text(learned.audit)
+    workload = learned.scenario.workload
+    request = Request(
+        logs=(str(tmp_path / "audit.log"),),
+        policy=str(policy_root),
+        name="vllm",
+        mounts=tuple(f"{host}:{inside}" for host, inside, _ in workload.binds),
+    )
+    outcome_ = generate(request, tmp_path / "vllm")
+    assert outcome_.exit_code == 0
+    module = tmp_path / "vllm" / "vllm.pp"
+    served = run(serving, modules=(module,), domain="vllm_t")
+    assert [(one.step.name, one.got, one.avc) for one in served.judged if not one.ok] == []
+    assert (served.denials, served.lost) == (0, 0)
+    attacked = run(fixtures_dir / "scenarios" / "attacks.toml", modules=(module,), domain="vllm_t")
+    assert [(one.step.name, one.got) for one in attacked.judged if one.got != "denied"] == []
