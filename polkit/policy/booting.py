@@ -5,6 +5,7 @@ Built in a copy of the store by ``semodule``, as an installation does; nothing i
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def _copied(module: Path, work: Path, store: Path) -> str:
 def _refused(modules: list[Path], own: str, store: Path, output: str) -> Exception:
     """The error for the module that the tool's words speak of."""
     if f"/{own}/cil" in output or not modules:
-        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        lines = [re.sub(r" at \S+/cil:\d+$", "", line.strip()) for line in output.splitlines() if line.strip()]
         return CompileError(
             f"the policy does not build with the domains of the scenario: {lines[0][:200] if lines else 'no reason'}",
             output,

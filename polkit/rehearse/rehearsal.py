@@ -95,6 +95,7 @@ def rehearse(request: RehearsalRequest, say: Callable[[str], None] = lambda phas
         if request.empty:
             module, domain = _empty_domain(request, scenario, place / "module")
             scenario, modules = with_domain(scenario, domain), (*modules, module)
+        _check_domains(scenario, steps, target, bool(modules))
         own = _own_module(scenario, steps, target, request.learn and not request.empty)
         policy = policy_to_boot(files, modules, (_MODULE, own), place / "policy")
         mls = target.info is None or target.info.mls
@@ -179,6 +180,20 @@ def _denials(audit: str, place: Path) -> int:
     path = place / "audit.log"
     path.write_text(audit, encoding="utf-8")
     return totals(read_logs([str(path)])).summary.denials
+
+
+def _check_domains(scenario: Scenario, steps: tuple[Step, ...], target: TargetPolicy, modules: bool) -> None:
+    """UsageError for a domain that the policy lacks; where there are modules, it may be one of theirs."""
+    named = {step.domain or scenario.workload.domain for step in steps}
+    named |= {listener.domain for listener in scenario.listeners} | {process.domain for process in scenario.processes}
+    named |= {thing.server for thing in scenario.things if thing.server}
+    missing = sorted(domain for domain in named if target.type_name(domain) is None)
+    if missing and not modules:
+        nearest = ", ".join(target.nearest("type", missing[0]))
+        raise UsageError(
+            f"{scenario.file}: the policy has no type {missing[0]}",
+            f"nearest are {nearest}" if nearest else "name the module that declares it with --module",
+        )
 
 
 def _own_module(scenario: Scenario, steps: tuple[Step, ...], target: TargetPolicy, learn: bool) -> str:

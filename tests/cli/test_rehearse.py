@@ -38,3 +38,14 @@ def test_wrong_usage(polkit: Polkit, tmp_path: Path) -> None:
     kept = polkit("rehearse", SCENARIO, "-o", tmp_path, policy=False)
     assert (kept.returncode, "holds audit.log already" in kept.stderr) == (2, True)
     assert (tmp_path / "audit.log").read_text() == "evidence of another day\n"
+
+
+def test_a_domain_that_the_policy_lacks_is_named(polkit: Polkit, policy_root: Path, tmp_path: Path) -> None:
+    for name in ("qemu-system-x86_64", "kernel"):
+        (tmp_path / name).write_text("#!/bin/false\n")
+        (tmp_path / name).chmod(0o755)
+    asked = ("--policy-root", policy_root, "--kernel", tmp_path / "kernel", "--as", "container_tt")
+    done = polkit("rehearse", SCENARIO, *asked, policy=False, env={"PATH": str(tmp_path)})
+    assert done.returncode == 2
+    assert "the policy has no type container_tt" in done.stderr
+    assert "container_t" in done.stderr.splitlines()[1]

@@ -53,7 +53,7 @@ def gentoo(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("script", ["bootstrap", "policy"])
+@pytest.mark.parametrize("script", ["bootstrap", "policy", "machine"])
 def test_an_unknown_distribution_is_refused_untouched(checkout: Path, gentoo: Path, script: str) -> None:
     before = contents(checkout)
     refused = run(checkout / "script" / script, os_release=gentoo)
@@ -71,7 +71,7 @@ def test_a_system_without_os_release_is_refused(checkout: Path, tmp_path: Path, 
     assert "no os-release" in refused.stderr
 
 
-@pytest.mark.parametrize("script", ["bootstrap", "lint", "policy", "demo"])
+@pytest.mark.parametrize("script", ["bootstrap", "lint", "policy", "demo", "machine"])
 def test_unknown_arguments_are_wrong_usage(checkout: Path, script: str) -> None:
     refused = run(checkout / "script" / script, "--no-such-option")
     assert refused.returncode == USAGE
