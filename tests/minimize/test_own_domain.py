@@ -351,3 +351,23 @@ def test_the_plan_beside_the_module_is_no_witness(root: Path, made: Maker, tmp_p
     proof = prove(tmp_path / "mine", Request(logs=(str(tmp_path / "log"),), policy=str(root)))
     assert (proof.minimal, proof.safe) == (False, False)
     assert {one.kind for one in proof.violations} >= {"base"}
+
+
+def test_a_module_that_needs_no_domain_of_its_own(root: Path, made: Maker, tmp_path: Path) -> None:
+    """container_t asks for nothing, sandbox_t for what nobody gives a shared domain: neither is extended, and neither
+    is missing in the module of a third."""
+    denied = avc("read", "data_t", source="other_t", levels=("s0", "s0"), serial=1)
+    shared = avc("execheap", "sandbox_t", "process", source="sandbox_t", levels=("s0", "s0"), serial=2)
+    allowed = avc("getattr", "data_t", levels=("s0:c0", "s0"), serial=3)
+    outcome = made(denied + shared + allowed)
+    assert outcome.plan.domain is None
+    proof = proof_of(root, tmp_path, denied + shared + allowed)
+    assert verdict(proof) == (True, True, True, True), proof.uncovered
+    assert proof.figures.remedied_elsewhere == {"domain": 1, "none": 1}
+
+
+def test_a_module_without_the_domain_that_evidence_asks_for_says_so(root: Path, made: Maker, tmp_path: Path) -> None:
+    made(avc("read", "data_t", source="other_t", levels=("s0", "s0")))
+    proof = proof_of(root, tmp_path, read() + avc("read", "data_t", source="other_t", levels=("s0", "s0"), serial=2))
+    assert proof.covered is False
+    assert any("--extend" in note for note in proof.notes)

@@ -13,7 +13,7 @@ from polkit.errors import UsageError
 from polkit.minimize.assembling import boolean_grants
 from polkit.minimize.choices import Claimed, read_choices
 from polkit.minimize.job import Progress, Request, boolean_state, read_denials, settings_of
-from polkit.minimize.own_domain import NOTHING, chosen_domain, domain_name, like, why_no_base
+from polkit.minimize.own_domain import NOTHING, chosen_domain, domain_name, like, why_no_base, why_shared
 from polkit.minimize.planning import decide_all
 from polkit.minimize.proving.contained import gained_domains, joined_by_name, nothing_lost, unexplained
 from polkit.minimize.proving.covered import allowed_already, uncovered
@@ -21,7 +21,7 @@ from polkit.minimize.proving.minimal import Asked, asked_for, superfluous, vecto
 from polkit.minimize.proving.needs import EvidenceAccess, evidence_accesses
 from polkit.minimize.proving.proof import Extra, Figures, InheritedFigures, Proof, Uncovered
 from polkit.minimize.proving.safe import broken_gates
-from polkit.minimize.proving.subject import Claims, Subject, claims, declares, read_subject
+from polkit.minimize.proving.subject import Claims, Subject, claims, declares, read_subject, rule_sources
 from polkit.minimize.question import Settings
 from polkit.model import Decision, Denials, OwnDomain, Plan
 from polkit.policy import (
@@ -109,19 +109,31 @@ def prove(
 def _own_domain(
     subject: Subject, denials: Denials, target: TargetPolicy, settings: Settings
 ) -> tuple[Settings, Optional[OwnDomain]]:
-    """The domain of the module's own that evidence of a shared one is asked for: one that the module declares. A
-    module without one is held against the domains in the log.
+    """The domain of the module's own that evidence of a shared one is asked for. A module that has none, and rules
+    for a shared domain in the log, is held against the domains in the log.
 
     Whether its base may be inherited is part of the proof."""
     name = domain_name(settings)
-    if settings.extend or not declares(subject, name):
+    own = declares(subject, name)
+    if settings.extend or (not own and _extends(subject, denials, target, settings)):
         return replace(settings, extend=True, base=None), None
     found = chosen_domain(denials.counted, target, settings)
-    if found is not None:
+    if found is not None or not own:
         return settings, found
     known = [base for base in settings.bases if target.type_name(base) is not None]
     base = None if settings.base == NOTHING else settings.base or (known[0] if known else None)
     return settings, OwnDomain(name, base, ())
+
+
+def _extends(subject: Subject, denials: Denials, target: TargetPolicy, settings: Settings) -> bool:
+    """The module has a rule for a shared domain of the evidence, by name or by an attribute."""
+    named = rule_sources(subject)
+    sources = {target.type_name(one.key.source.type) for one in denials.counted} - {None}
+    return any(
+        not named.isdisjoint({source, *target.attributes(source)})
+        for source in sources
+        if source is not None and why_shared(target, settings, source) is not None
+    )
 
 
 def _heir(domain: Optional[OwnDomain], target: TargetPolicy, settings: Settings) -> Optional[Heir]:
@@ -200,6 +212,8 @@ def _conclude(case: _Case) -> Proof:
     known = comparison.violations is not None
     violations = (*(comparison.violations or ()), *comparison.weaker, *_wrong_base(case))
     lacking = tuple(sorted({one for _, found in answers.refused for one in found}))
+    domain = case.domain
+    unmade = domain if domain is not None and any(one.source == domain.name for one in lacking) else None
     return Proof(
         module=subject.name,
         source=str(subject.source),
@@ -222,7 +236,7 @@ def _conclude(case: _Case) -> Proof:
         gained_domains=gained_domains(comparison),
         violations=violations,
         gates=gates,
-        notes=(*_notes(target, built, comparison, evidence, extra), *_choice_notes(case.chosen)),
+        notes=(*_notes(target, built, comparison, evidence, extra, unmade), *_choice_notes(case.chosen)),
     )
 
 
@@ -264,7 +278,12 @@ def _figures(case: _Case, asked: Asked) -> Figures:
 
 
 def _notes(
-    target: TargetPolicy, built: WhatIf, comparison: Comparison, evidence: _Evidence, extra: Iterable[Extra]
+    target: TargetPolicy,
+    built: WhatIf,
+    comparison: Comparison,
+    evidence: _Evidence,
+    extra: Iterable[Extra],
+    domain: Optional[OwnDomain],
 ) -> Iterable[str]:
     if built.kind == "binary":
         yield (
@@ -279,6 +298,11 @@ def _notes(
         yield (
             "The module has types that this evidence doesn't ask for. Were they made with --mount or --inspect? Give "
             "prove the same options."
+        )
+    if domain is not None and comparison.heirlooms is None:
+        yield (
+            f"Evidence of {', '.join(domain.sources)} is asked for a domain of the module's own, {domain.name}, and "
+            "the module has none. Was it made with --extend, or with another name? Give prove the same options."
         )
     if not evidence.denials.counted:
         yield "There is no evidence: the logs hold no denial that the options let through."

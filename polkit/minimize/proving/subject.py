@@ -111,6 +111,15 @@ def declares(subject: Subject, type_: str) -> bool:
     return re.search(rf"\(\s*type\s+{re.escape(type_)}\s*\)", subject.cil) is not None
 
 
+def rule_sources(subject: Subject) -> frozenset[str]:
+    """The names, of types and attributes, that its allow rules are for, with what it puts into such attributes."""
+    named = set(re.findall(r"\(\s*allowx?\s+([^\s()]+)", subject.cil))
+    for attribute, members in re.findall(r"\(\s*typeattributeset\s+([^\s()]+)\s([^\n]*)", subject.cil):
+        if attribute in named:
+            named.update(re.findall(r"[^\s()]+", members))
+    return frozenset(named)
+
+
 def _module_of_directory(directory: Path) -> Path:
     """The file that would be installed, of the name in ``plan.json``, else the only one there is."""
     name = claims(directory).name
