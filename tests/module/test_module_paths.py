@@ -19,9 +19,11 @@ from polkit.module import quote_path, render_fc, tree_pattern
 # By hand: the Python binding takes no path that isn't UTF-8.
 LIBSELINUX = ctypes.CDLL("libselinux.so.1")
 COMPONENT = st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=12)
-PATHS = st.lists(COMPONENT.filter(lambda part: part not in (".", "..")), min_size=1, max_size=4).map(
-    lambda parts: "/" + "/".join(parts)
-).filter(lambda path: not os.path.lexists(path))
+PATHS = (
+    st.lists(COMPONENT.filter(lambda part: part not in (".", "..")), min_size=1, max_size=4)
+    .map(lambda parts: "/" + "/".join(parts))
+    .filter(lambda path: not os.path.lexists(path))
+)
 """Of files that exist, matchpathcon(3) looks up what a link leads to."""
 
 
