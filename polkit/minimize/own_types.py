@@ -44,7 +44,8 @@ class _Root:
     def seen(self) -> list[Seen]:
         """Its objects as what was seen of their paths."""
         written = {one.path for one in self.objects if not WRITING.isdisjoint(one.counted.key.perms)}
-        return [Seen(one.path, one.tclass, one.path in written) for one in self.objects]
+        renamed = {one.path for one in self.objects if "rename" in one.counted.key.perms}
+        return [Seen(one.path, one.tclass, one.path in written, one.path in renamed) for one in self.objects]
 
 
 _Regions = dict[str, tuple[Region, ...]]

@@ -33,11 +33,13 @@ _PASSING = re.compile(
 
 
 class Seen(NamedTuple):
-    """An observed object: its path, its class, and whether anything changed it."""
+    """An observed object: its path, its class, whether anything changed it, and whether it was renamed: then it lies
+    beside it under a name that the record does not tell."""
 
     path: str
     tclass: str
     written: bool
+    renamed: bool = False
 
 
 class Region(NamedTuple):
@@ -134,13 +136,15 @@ def innermost(path: str, directories: Container[str]) -> str:
 def _tree(root: str, objects: Iterable[Seen]) -> _Node:
     top = _Node()
     for one in objects:
-        node = top
+        node = above = top
         for depth, name in enumerate(_components(one.path[len(root) :])):
             if depth == _DEEP or is_passing_name(name):
                 node.passing.add(one.written)
                 break
-            node = node.children.setdefault(name, _Node())
+            above, node = node, node.children.setdefault(name, _Node())
         else:
+            if one.renamed and node is not top:
+                above.passing.add(True)
             node.tclass = "dir" if "dir" in (node.tclass, one.tclass) else one.tclass
             node.written = node.written or one.written
     return top

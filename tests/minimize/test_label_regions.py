@@ -50,6 +50,11 @@ WHOLE = [
     ("all written", [("a", "file", WRITE), ("b/c", "file", WRITE)], {"(/.*)?": "cache"}),
     ("a traversed directory says nothing", [("", "dir", "search"), ("b/c", "file", WRITE)], {"(/.*)?": "cache"}),
     (
+        "a file that was renamed is read under its new name",
+        [("w.bin", "file", READ), ("k/x.tmp", "file", "create write rename"), ("k/x.bin", "file", "read open map")],
+        {"(/.*)?": "model", "/k(/.*)?": "cache"},
+    ),
+    (
         "a cache below what is read",
         [("w.bin", "file", READ), (".cache", "dir", "add_name"), (".cache/x/y", "file", "create write")],
         {"(/.*)?": "model", r"/\.cache(/.*)?": "cache"},
