@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from polkit.config.load import DEFAULT_FILE, load_config
+from polkit.config.load import DEFAULT_FILE, load_config, read_toml
 from polkit.config.names import MODULE_NAME, MODULE_VERSION, check_module_name, check_module_version
 from polkit.config.sections import CONTAINER_DOMAINS, RISK_LEVELS, SECTIONS, Config, Gates, Minimize, Module, Target
 
@@ -21,4 +21,5 @@ __all__ = [
     "check_module_name",
     "check_module_version",
     "load_config",
+    "read_toml",
 ]

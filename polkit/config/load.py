@@ -30,7 +30,7 @@ def load_config(path: Optional[Path] = None) -> Config:
         path = Path(DEFAULT_FILE)
         if not path.exists():
             return Config()
-    tables = _parse(path)
+    tables = read_toml(path, "configuration")
     _known(tables, SECTIONS, f"{path}: unknown section [{{}}]")
     return Config(
         module=_section(Module, tables, "module", path),
@@ -41,7 +41,11 @@ def load_config(path: Optional[Path] = None) -> Config:
     )
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The tables of a TOML file of at most 1 MiB; ``what`` says what it should be.
+
+    Raises SourceError when it can't be read, UsageError (with the line) for what is no TOML.
+    """
     toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
         with path.open("rb") as stream:
@@ -49,7 +53,7 @@ def _parse(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SourceError(f"{path} can't be read: {error.strerror}") from error
     if len(content) > _LARGEST:
-        raise UsageError(f"{path} is larger than 1 MiB: that is no configuration")
+        raise UsageError(f"{path} is larger than 1 MiB: that is no {what}")
     try:
         return dict(toml.loads(content.decode("utf-8")))
     except UnicodeDecodeError as error:

@@ -11,6 +11,7 @@ from polkit.module.compile import OLDEST, CompiledModule, build_package, compile
 from polkit.module.expansion import ARGUMENTS, Expansion, expand
 from polkit.module.fc import KINDS, precedence, quote_path, render_fc, tree_pattern
 from polkit.module.headers import Definition, Headers, definitions, find_headers, read_headers
+from polkit.module.inherited import te_condition
 from polkit.module.link import (
     PRIORITY,
     LinkResult,
@@ -67,6 +68,7 @@ __all__ = [
     "run_tool",
     "run_tools",
     "set_expand_check",
+    "te_condition",
     "tree_pattern",
     "write_module",
 ]

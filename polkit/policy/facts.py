@@ -37,6 +37,11 @@ class Facts:
     """The statements of each class, validatetrans ones included."""
     ports: PortContexts
 
+    def members(self, name: str) -> frozenset[str]:
+        """The types of an attribute; of any other name, itself."""
+        found = self.types.get(name)
+        return frozenset((name,)) if found is None else found
+
     def with_type(self, name: str, joined: frozenset[str]) -> Facts:
         """The same with one more type that joins some of the attributes; no rule names it."""
         attributes = {**self.attributes, name: joined}

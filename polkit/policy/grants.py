@@ -50,12 +50,12 @@ def structural(rules: Rules, attributes: Iterable[str]) -> Grants:
     for tclass, by_source in rules.index.allow.items():
         for source, by_target in by_source.items():
             for attribute in joined.intersection(by_target):
-                for domain in _expanded(rules, source):
+                for domain in rules.facts.members(source):
                     _add(given, (domain, "", tclass), by_target[attribute])
     for number, holds in enumerate(rules.truths):
         for rule in rules.index.allows_of_condition.get(number, ()):
             if rule.target in joined and rule.block == holds:
-                for domain in _expanded(rules, rule.source):
+                for domain in rules.facts.members(rule.source):
                     _add(given, (domain, "", rule.tclass), rule.mask)
     found = counted(given, ())
     return Grants(found.accesses, found.domains, found.types)
@@ -63,20 +63,14 @@ def structural(rules: Rules, attributes: Iterable[str]) -> Grants:
 
 def _expand(rules: Rules, rule: ConditionalRule, given: Masks) -> None:
     """Add the rule for every pair of types behind its source and target."""
-    targets = _expanded(rules, rule.target)
-    for source in _expanded(rules, rule.source):
+    targets = rules.facts.members(rule.target)
+    for source in rules.facts.members(rule.source):
         for target in targets:
             _add(given, (source, target, rule.tclass), rule.mask)
 
 
 def _add(given: Masks, key: tuple[str, str, str], mask: int) -> None:
     given[key] = given.get(key, 0) | mask
-
-
-def _expanded(rules: Rules, name: str) -> frozenset[str]:
-    """The types of an attribute; of a type, itself."""
-    types = rules.facts.types.get(name)
-    return frozenset((name,)) if types is None else types
 
 
 def counted(given: Masks, sensitive: Iterable[str]) -> Grants:

@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional
 
 from polkit.policy.difference import AccessChange, Commands, Key, Terms
 from polkit.policy.index import gather
-from polkit.policy.inheritance import profile
+from polkit.policy.inheritance import count_apart, profile
 from polkit.policy.neverallow import Neverallow
 from polkit.policy.rules import Rules
 from polkit.policy.store_neverallows import Neverallows
@@ -140,7 +140,4 @@ def _always(rules: Rules, key: Key) -> int:
 
 def lacking(old: Rules, base: str, new: Rules, own: str, as_source: bool) -> int:
     """How many accesses the base has in the old policy that the own domain lacks in its place in the new one."""
-    mine, theirs = profile(new, own, base, as_source), profile(old, base, own, as_source)
-    return sum(
-        bin(mask & ~mine.get(key, 0) & ~mine.get((*key[:3], None), 0)).count("1") for key, mask in theirs.items()
-    )
+    return count_apart(profile(old, base, own, as_source), profile(new, own, base, as_source))

@@ -65,15 +65,16 @@ def count_accesses(rules: Rules, type_: str, other: str, as_source: bool) -> int
 def beyond(rules: Rules, base: str, own: str, as_source: bool) -> int:
     """How many accesses ``own`` has in this policy that ``base`` has not in its place; what may be done to it included.
     Where the base is not inherited as a source, none of its own count."""
-    mine = profile(rules, own, base, True)
-    theirs = profile(rules, base, own, as_source)
-    return sum(
-        bin(mask & ~theirs.get(key, 0) & ~theirs.get((*key[:3], None), 0)).count("1") for key, mask in mine.items()
-    )
+    return count_apart(profile(rules, own, base, True), profile(rules, base, own, as_source))
 
 
 Profile = dict[tuple[bool, str, str, Optional[Term]], int]
 """(as a source?, the other side, class, condition) -> mask; the other side is empty for the type itself."""
+
+
+def count_apart(one: Profile, other: Profile) -> int:
+    """How many accesses ``one`` has that ``other`` has neither under the same condition nor always."""
+    return sum(bin(mask & ~other.get(key, 0) & ~other.get((*key[:3], None), 0)).count("1") for key, mask in one.items())
 
 
 def profile(rules: Rules, type_: str, other: str, as_source: bool) -> Profile:
@@ -84,10 +85,10 @@ def profile(rules: Rules, type_: str, other: str, as_source: bool) -> Profile:
         if source not in sides and target not in sides:
             continue
         term = None if place is None else term_of(rules, *place)
-        keys = [(True, "" if one == type_ else one) for one in _types(rules, target)] if source in sides else []
+        keys = [(True, "" if one == type_ else one) for one in rules.facts.members(target)] if source in sides else []
         keys = keys if as_source else []
         if target in sides:
-            keys += [(False, one) for one in _types(rules, source) if one != type_]
+            keys += [(False, one) for one in rules.facts.members(source) if one != type_]
         for direction, one in keys:
             if one != other:
                 key = (direction, one, tclass, term)
@@ -138,7 +139,7 @@ class _Copier:
         if source in lacking and self.as_source:
             for other in self._named(target):
                 yield self.own, other
-            if target == self.base or (self.base in _types(self.rules, target) and target in lacking):
+            if target == self.base or (self.base in self.rules.facts.members(target) and target in lacking):
                 yield self.own, SELF
         if target in lacking and source != self.base:
             for one in self._named(source):
@@ -149,7 +150,7 @@ class _Copier:
         if name in (self.base, self.own):
             return
         if is_generated(name):
-            yield from sorted(_types(self.rules, name) - {self.base, self.own})
+            yield from sorted(self.rules.facts.members(name) - {self.base, self.own})
         else:
             yield name
 
@@ -157,8 +158,8 @@ class _Copier:
         """Of a mask, what enabled and unconditional rules don't give between all types behind two names."""
         table = self.rules.index.allow if kind == "allow" else self.rules.index.dontaudit
         sides, given = self.rules.facts.sides, mask
-        for one in _types(self.rules, source):
-            for other in (one,) if target == SELF else _types(self.rules, target):
+        for one in self.rules.facts.members(source):
+            for other in (one,) if target == SELF else self.rules.facts.members(target):
                 given &= gather(table, tclass, sides.get(one, (one,)), sides.get(other, (other,)))
                 if not given:
                     return mask
@@ -328,8 +329,3 @@ def _av_rules(rules: Rules, kinds: tuple[str, ...] = ("allow", "dontaudit")) -> 
             for by_target_if in by_source_if.values():
                 for rule in (one for found in by_target_if.values() for one in found):
                     yield kind, rule.source, rule.target, tclass, rule.mask, (rule.condition, rule.block)
-
-
-def _types(rules: Rules, name: str) -> frozenset[str]:
-    members = rules.facts.types.get(name)
-    return frozenset((name,)) if members is None else members

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 
 from polkit.errors import PolkitError
+from polkit.module import te_condition
 from polkit.policy.index import Condition
 from polkit.policy.rules import Rules
 
@@ -51,13 +52,4 @@ def text_of(terms: Iterable[Term] | None) -> str:
 
 
 def _infix(postfix: tuple[str, ...], block: bool) -> str:
-    stack: list[str] = []
-    for item in postfix:
-        if item == "!":
-            stack.append(f"!{stack.pop()}")
-        elif item in ("&&", "||", "^", "==", "!="):
-            right, left = stack.pop(), stack.pop()
-            stack.append(f"({left} {item} {right})")
-        else:
-            stack.append(item)
-    return stack[-1] if block else f"!{stack[-1]}"
+    return te_condition(postfix) if block else f"!{te_condition(postfix)}"

@@ -112,8 +112,8 @@ def _newly_forbidden(
     for source, target, mask in _allow_rules(rules, tclass):
         if not mask & wanted:
             continue
-        sources = _types(rules, source) & rule.sources
-        targets = _types(rules, target) if rule.special else _types(rules, target) & rule.targets
+        sources = rules.facts.members(source) & rule.sources
+        targets = rules.facts.members(target) if rule.special else rules.facts.members(target) & rule.targets
         if not sources or not targets or (sources.isdisjoint(fresh_sources) and targets.isdisjoint(fresh_targets)):
             continue
         perms = tuple(sorted(rules.index.perms(tclass, mask & wanted)))
@@ -144,11 +144,6 @@ def _allow_rules(rules: Rules, tclass: str) -> Iterator[tuple[str, str, int]]:
         for found in by_target_if.values():
             for rule in found:
                 yield rule.source, rule.target, rule.mask
-
-
-def _types(rules: Rules, name: str) -> frozenset[str]:
-    members = rules.facts.types.get(name)
-    return frozenset((name,)) if members is None else members
 
 
 def _any_state(rules: Rules, source: str, target: str, tclass: str) -> int:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
-from polkit.errors import SourceError, UsageError
+from polkit.config import read_toml
+from polkit.errors import UsageError
 from polkit.model import IDENTIFIER
 from polkit.rehearse import operations as words
 from polkit.rehearse.operations import DEFAULTS, OPERATIONS
 from polkit.rehearse.scenario import Argument, Bystander, Listener, Scenario, Step, Thing, Workload
 
-_LARGEST = 1 << 20
 _MOST = 1000
 """Steps, things, listeners and processes: a VM of half a GiB holds more, a reviewer reads fewer."""
 _STEP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,14}\Z")
@@ -30,7 +28,7 @@ _Row = TypeVar("_Row")
 
 def read_scenario(path: Path) -> Scenario:
     """The scenario in ``path``. Raises SourceError when it can't be read, UsageError for whatever is wrong in it."""
-    top = _Table(_parse(path), str(path))
+    top = _Table(read_toml(path, "scenario"), str(path))
     head = top.table("scenario")
     name = head.text("name")
     scenario = Scenario(
@@ -48,29 +46,6 @@ def read_scenario(path: Path) -> Scenario:
         table.done()
     _check(scenario)
     return scenario
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(_LARGEST + 1)
-    except OSError as error:
-        raise SourceError(f"{path} can't be read: {error.strerror}") from error
-    if len(content) > _LARGEST:
-        raise UsageError(f"{path} is larger than 1 MiB: that is no scenario")
-    try:
-        return dict(toml.loads(content.decode("utf-8")))
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: line {_line(content, error.start)}: not UTF-8") from error
-    except toml.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not TOML: {error}", "docs/scenarios.md shows what a scenario looks like") from error
-    except RecursionError as error:
-        raise UsageError(f"{path}: nested too deeply") from error
-
-
-def _line(content: bytes, offset: int) -> int:
-    return content.count(b"\n", 0, offset) + 1
 
 
 class _Table:
