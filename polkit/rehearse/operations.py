@@ -104,6 +104,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             _NOBODY_THERE,
             protocol=TEXT,
         ),
+        "unix-listen": _operation("make a unix socket and listen on it", "{path}", _AT_PATH),
         "unix-connect": _operation("connect to a unix socket", "{path}", _AT_PATH),
         "socket": _operation(
             "make a socket", "{family} {type}", {"family": TEXT, "type": TEXT}, ("EAFNOSUPPORT", "EPROTONOSUPPORT")

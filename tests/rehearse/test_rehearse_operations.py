@@ -88,6 +88,7 @@ DEEDS = [
     ("bind", 'port = 8000\nprotocol = "udp"', "name_bind", "udp_socket"),
     ("listen", "port = 8001", "listen", "tcp_socket"),
     ("connect", "port = 443", "name_connect", "tcp_socket"),
+    ("unix-listen", 'path = "/data/dir/made.sock"', "create", "sock_file"),
     ("unix-connect", 'path = "/data/socket"', "connectto", "unix_stream_socket"),
     ("socket", 'family = "AF_NETLINK"\ntype = "SOCK_RAW"', "create", "netlink_route_socket"),
     ("signal", 'process = "victim"', "signal", "process"),

@@ -111,6 +111,12 @@ def _do_connect(told: Arguments) -> None:
         opened.send(b"rehearsed")
 
 
+def _do_unix_listen(told: Arguments) -> None:
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    opened.bind(told["path"])
+    opened.listen(1)
+
+
 def _do_unix_connect(told: Arguments) -> None:
     socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).connect(told["path"])
 
@@ -214,6 +220,7 @@ DEEDS: dict[str, Callable[[Arguments], object]] = {
     "bind": _do_bind,
     "listen": _do_listen,
     "connect": _do_connect,
+    "unix-listen": _do_unix_listen,
     "unix-connect": _do_unix_connect,
     "socket": _do_socket,
     "signal": _do_signal,
