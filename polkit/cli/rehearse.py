@@ -13,7 +13,20 @@ _PATH = click.Path(path_type=Path)
 
 @click.command("rehearse")
 @click.argument("scenario", type=_PATH)
-@click.option("--module", "modules", type=_PATH, multiple=True, metavar="FILE", help="A .pp or .cil file. Repeatable.")
+@click.option(
+    "--module",
+    "modules",
+    type=_PATH,
+    multiple=True,
+    metavar="FILE",
+    help="A .pp or .cil file, or the directory that generate wrote. Repeatable.",
+)
+@click.option(
+    "--plan",
+    type=_PATH,
+    metavar="FILE",
+    help="A plan.json, or its directory: what it asks for besides rules is carried out, as an administrator would.",
+)
 @click.option(
     "--policy-root",
     "policy",

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Optional
 
 from polkit.policy.booleans import read_booleans
-from polkit.policy.booting import BootPolicy, policy_to_boot
+from polkit.policy.booting import BootPolicy, LocalPort, policy_to_boot
 from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, bitset, ranges
 from polkit.policy.comparison import Comparison, compare_with_module, ruled_by_command
 from polkit.policy.declared import Declared, DeclaredRule
@@ -57,6 +57,7 @@ __all__ = [
     "FileEntry",
     "Heir",
     "Inheritance",
+    "LocalPort",
     "Oracle",
     "OracleAnswer",
     "PolicyFiles",

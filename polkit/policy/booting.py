@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from polkit.errors import CompileError, SourceError, UsageError
 from polkit.model import Context
@@ -34,14 +34,29 @@ class BootPolicy:
         return self.labels.label(path, tclass)
 
 
+class LocalPort(NamedTuple):
+    """A port's label as ``semanage port`` sets it, -a and -m alike; ``low`` is ``high`` for one port."""
+
+    protocol: str
+    low: int
+    high: int
+    context: str
+
+
 def policy_to_boot(
-    files: PolicyFiles, modules: Sequence[Path], own: tuple[str, str], place: Path, dontaudit: bool = False
+    files: PolicyFiles,
+    modules: Sequence[Path],
+    own: tuple[str, str],
+    place: Path,
+    dontaudit: bool = False,
+    ports: Sequence[LocalPort] = (),
 ) -> BootPolicy:
     """Build the policy of ``files`` with ``modules`` (``.pp``, ``.cil``) and ``own``, a name and its CIL, in ``place``.
 
     ``place`` is a directory that is not there yet; what comes back lives in it. ``dontaudit``: whether the policy's
-    dontaudit rules stay. Raises UsageError for what is no module, SourceError without a module store, CompileError when
-    it does not link, MissingDependency without semodule.
+    dontaudit rules stay. ``ports``: an administrator's port labels beside the policy's own. Raises UsageError for what
+    is no module, SourceError without a module store, CompileError when it does not link, MissingDependency without
+    semodule.
     """
     if files.store is None or files.root is None:
         raise SourceError(
@@ -53,6 +68,8 @@ def policy_to_boot(
     names = [_copied(module, work, files.store) for module in modules]
     (work / f"{own[0]}.cil").write_text(own[1], encoding="ascii")
     copy_store(files.store, root, files.root, expand_check=False)
+    if ports:
+        _label_ports(root / "var/lib/selinux" / files.store.name / "active/ports.local", ports)
     install = [word for name in (*names, f"{own[0]}.cil") for word in ("-i", name)]
     silent = [] if dontaudit else ["-D"]
     command = ["semodule", "-p", str(root), "-s", files.store.name, "-N", "-n", *silent, "-X", str(PRIORITY)]
@@ -60,6 +77,16 @@ def policy_to_boot(
     if run.status != 0:
         raise _refused([work / name for name in names], own[0], files.store, run.output)
     return BootPolicy(*_built(root, files.store.name))
+
+
+def _label_ports(local: Path, ports: Sequence[LocalPort]) -> None:
+    """What semanage-port(8) keeps (libsemanage/src/ports_file.c); a build puts it in, before the policy's own."""
+    before = local.read_text(encoding="utf-8") if local.exists() else ""
+    lines = []
+    for one in ports:
+        numbers = str(one.low) if one.low == one.high else f"{one.low} - {one.high}"
+        lines.append(f"portcon {one.protocol} {numbers} {one.context}\n")
+    local.write_text(before + "".join(lines), encoding="utf-8")
 
 
 def _copied(module: Path, work: Path, store: Path) -> str:

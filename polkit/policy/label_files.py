@@ -19,17 +19,19 @@ from polkit.model import Context, FileContext, parse_context
 from polkit.module import KINDS, precedence
 from polkit.policy.interface import FileEntry
 
-_HOMES, _LOCAL = ".homedirs", ".local"
-_BESIDE = (_HOMES, _LOCAL, ".subs", ".subs_dist")
+_HOMES, _LOCAL, _SUBSTITUTED = ".homedirs", ".local", ".subs"
+_BESIDE = (_HOMES, _LOCAL, _SUBSTITUTED, ".subs_dist")
 _NONE = "<<none>>"
 
 
 class Added(NamedTuple):
-    """Entries beside those of the files: modules' and an administrator's. ``mls``: contexts have levels."""
+    """Entries beside those of the files: modules' and an administrator's. ``mls``: contexts have levels. ``equal``: a
+    path and the one as which it is labelled (semanage fcontext -e)."""
 
     modules: tuple[FileContext, ...] = ()
     local: tuple[FileContext, ...] = ()
     mls: bool = True
+    equal: tuple[tuple[str, str], ...] = ()
 
 
 NOTHING = Added()
@@ -56,6 +58,9 @@ def copy_with(file_contexts: Path, added: Added, place: Path) -> Path:
         beside = file_contexts.with_name(file_contexts.name + suffix)
         if suffix == _LOCAL and added.local:
             _write(copy.with_name(beside.name), _with_local(beside, added))
+        elif suffix == _SUBSTITUTED and added.equal:
+            lines = _substitutions(beside, added.equal)
+            copy.with_name(beside.name).write_text("\n".join(lines) + "\n", "utf-8", "surrogateescape")
         elif beside.exists():
             copy.with_name(beside.name).symlink_to(beside.absolute())
     return copy
@@ -78,11 +83,11 @@ def deciding_entry(
     return None
 
 
-def substituted(file_contexts: Path, path: str) -> str:
+def substituted(file_contexts: Path, path: str, added: Added = NOTHING) -> str:
     """The path after ``.subs`` and then ``.subs_dist`` of these file contexts: of each the last line that fits."""
-    for suffix in (".subs", ".subs_dist"):
+    for suffix in (_SUBSTITUTED, ".subs_dist"):
         listed = file_contexts.with_name(file_contexts.name + suffix)
-        for line in reversed(_text(listed).splitlines()):
+        for line in reversed(_substitutions(listed, added.equal if suffix == _SUBSTITUTED else ())):
             words = line.split()
             if len(words) < 2 or words[0].startswith("#"):
                 continue
@@ -91,6 +96,11 @@ def substituted(file_contexts: Path, path: str) -> str:
                 path = ("" if new == "/" else new) + path[len(old) :] or "/"
                 break
     return path
+
+
+def _substitutions(listed: Path, equal: tuple[tuple[str, str], ...]) -> list[str]:
+    """The lines of ``.subs`` or ``.subs_dist``, those of an administrator after them."""
+    return [*_text(listed).splitlines(), *(f"{path} {like}" for path, like in equal)]
 
 
 def _in_order(file_contexts: Path, added: Added) -> Iterator[tuple[str, _Line]]:

@@ -45,7 +45,11 @@ class FileLabels:
     def with_entries(self, entries: tuple[FileContext, ...], local: tuple[FileContext, ...], mls: bool) -> FileLabels:
         """The same file contexts with a module's entries where the module store would sort them in, and local ones."""
         modules, admins = (*self._added.modules, *entries), (*self._added.local, *local)
-        return FileLabels(self._file_contexts, Added(modules, admins, mls))
+        return FileLabels(self._file_contexts, Added(modules, admins, mls, self._added.equal))
+
+    def with_equivalences(self, equal: tuple[tuple[str, str], ...]) -> FileLabels:
+        """The same, where the first path of each pair is labelled as the second one is."""
+        return FileLabels(self._file_contexts, self._added._replace(equal=(*self._added.equal, *equal)))
 
     def entry(self, path: str, tclass: str) -> Optional[FileEntry]:
         """The entry that decides the label, as far as it can be told without libselinux' word: for a message."""
@@ -54,7 +58,7 @@ class FileLabels:
 
     def spoken_of(self, path: str) -> str:
         """The path after the substitutions of ``.subs`` and ``.subs_dist``. SourceError when they can't be read."""
-        return substituted(self._file_contexts, path)
+        return substituted(self._file_contexts, path, self._added)
 
     def label(self, path: str, tclass: str) -> Optional[Context]:
         """The context for an absolute path; None for ``<<none>>``, no match, and what can't be a path.

@@ -5,12 +5,14 @@ from __future__ import annotations
 from polkit.rehearse.judge import Judged, judge, read_log
 from polkit.rehearse.operations import OPERATIONS
 from polkit.rehearse.rehearsal import Rehearsal, RehearsalRequest, rehearse
+from polkit.rehearse.remedies import Carried
 from polkit.rehearse.results import check_directory, rehearsal_object, rehearsal_text, write_results
 from polkit.rehearse.scenario import Scenario, Step
 from polkit.rehearse.scenario_file import read_scenario
 
 __all__ = [
     "OPERATIONS",
+    "Carried",
     "Judged",
     "Rehearsal",
     "RehearsalRequest",

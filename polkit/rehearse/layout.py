@@ -37,9 +37,16 @@ class GuestPlan:
 
 
 def guest_plan(
-    scenario: Scenario, steps: tuple[Step, ...], label: Label, mls: bool, enforcing: bool, filesystem: Optional[str]
+    scenario: Scenario,
+    steps: tuple[Step, ...],
+    label: Label,
+    mls: bool,
+    enforcing: bool,
+    filesystem: Optional[str],
+    booleans: Iterable[tuple[str, bool]] = (),
 ) -> GuestPlan:
-    """Everything the guest needs to know. ``filesystem``: the type of file systems that hold labels (``fs_t``).
+    """Everything the guest needs to know. ``filesystem``: the type of file systems that hold labels (``fs_t``);
+    ``booleans``: those to set before anything else is done.
 
     Raises SourceError for a file to copy that can't be read, MissingDependency without a busybox that is asked for.
     """
@@ -49,6 +56,7 @@ def guest_plan(
     told = {
         "harness": contexts.process(HARNESS, "s0-s0:c0.c1023", role="system_r", user="system_u"),
         "enforcing": enforcing,
+        "booleans": {name: int(value) for name, value in booleans},
         "fail_fast": scenario.fail_fast,
         "filesystem": filesystem and contexts.file(filesystem, None),
         "things": things,

@@ -6,21 +6,24 @@ import re
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from polkit.audit import read_logs, totals
 from polkit.errors import UsageError
 from polkit.minimize import Request, empty_domain
-from polkit.model import IDENTIFIER
+from polkit.model import IDENTIFIER, Plan
 from polkit.module import fast_place
-from polkit.policy import TargetPolicy, load_policy, locate, policy_to_boot
+from polkit.policy import BootPolicy, LocalPort, TargetPolicy, load_policy, locate, policy_to_boot
 from polkit.rehearse.image import write_image
 from polkit.rehearse.judge import ALLOWED, Judged, Log, judge, read_log
-from polkit.rehearse.layout import HARNESS, check_binds, guest_plan, with_domain
+from polkit.rehearse.layout import HARNESS, Label, check_binds, guest_plan, with_domain
 from polkit.rehearse.machine import boot
+from polkit.rehearse.modules import declared_names, module_files
 from polkit.rehearse.parts import find_emulator, find_kernel
+from polkit.rehearse.plan_reading import AskedRemedy, read_plan, remedies_of
+from polkit.rehearse.remedies import Carried, CarriedOut, Known, carry_out
 from polkit.rehearse.scenario import Scenario, Step
 from polkit.rehearse.scenario_file import read_scenario
 
@@ -34,7 +37,9 @@ class RehearsalRequest:
 
     ``permissive``: the whole machine. ``learn``: only the workload's domains, and only the steps that are to be
     allowed; ``empty``: in a fresh domain that may do nothing. ``domain`` stands in for the workload's, and names the
-    fresh one. ``seconds`` bound the machine's life.
+    fresh one. ``plan``: a plan, or its file, of which what is no rule is carried out as an administrator would:
+    booleans, labels, ports, levels. ``modules`` may be directories that generate wrote. ``seconds`` bound the machine's
+    life.
     """
 
     scenario: Path
@@ -44,6 +49,7 @@ class RehearsalRequest:
     learn: bool = False
     empty: bool = False
     domain: Optional[str] = None
+    plan: Union[Plan, Path, None] = None
     kernel: Optional[Path] = None
     accelerator: str = "auto"
     seconds: float = 300.0
@@ -64,6 +70,8 @@ class Rehearsal:
     lost: int
     seconds: float
     boot_seconds: float
+    remedies: tuple[Carried, ...] = ()
+    """What the plan asked for besides rules, and what became of it."""
 
     @property
     def ok(self) -> bool:
@@ -85,26 +93,32 @@ def rehearse(request: RehearsalRequest, say: Callable[[str], None] = lambda phas
     began = time.monotonic()
     scenario = _scenario(request)
     steps = _steps(scenario, request.learn)
+    asked = _asked(request.plan)
+    modules = module_files(request.modules)
     find_emulator()
     kernel = find_kernel(request.kernel)
     say("building the policy")
     files, target = locate(request.policy), load_policy(request.policy)
     with tempfile.TemporaryDirectory(prefix="polkit-rehearse-", dir=fast_place()) as scratch:
         place = Path(scratch)
-        modules = request.modules
         if request.empty:
             module, domain = _empty_domain(request, scenario, place / "module")
             scenario, modules = with_domain(scenario, domain), (*modules, module)
         _check_domains(scenario, steps, target, bool(modules))
         own = _own_module(scenario, steps, target, request.learn and not request.empty)
-        policy = policy_to_boot(files, modules, (_MODULE, own), place / "policy")
         mls = target.info is None or target.info.mls
-        plan = guest_plan(scenario, steps, policy.label, mls, not request.permissive, target.type_name(_FILE_SYSTEM))
+        changed = carry_out(asked, scenario, _known(target, modules if asked else ()))
+        scenario = changed.scenario
+        policy = policy_to_boot(files, modules, (_MODULE, own), place / "policy", ports=_ports(changed, mls))
+        label = _labels(policy, changed, mls)
+        filesystem = target.type_name(_FILE_SYSTEM)
+        plan = guest_plan(scenario, steps, label, mls, not request.permissive, filesystem, changed.booleans)
         write_image(plan, policy.policy, place / "image")
         say("running the machine")
         booted = time.monotonic()
         answer = boot(kernel, place / "image", place, request.seconds, request.accelerator)
-        return _told(scenario, steps, request, answer, place, (began, time.monotonic() - booted))
+        told = _told(scenario, steps, request, answer, place, (began, time.monotonic() - booted))
+        return replace(told, remedies=changed.told)
 
 
 def _scenario(request: RehearsalRequest) -> Scenario:
@@ -120,6 +134,40 @@ def _scenario(request: RehearsalRequest) -> Scenario:
     if not IDENTIFIER.match(request.domain):
         raise UsageError(f"--as: {request.domain[:80]!r} can't be a type")
     return scenario if request.empty else with_domain(scenario, request.domain)
+
+
+def _asked(plan: Union[Plan, Path, None]) -> tuple[AskedRemedy, ...]:
+    """What a plan asks somebody to carry out."""
+    if plan is None:
+        return ()
+    return read_plan(plan) if isinstance(plan, Path) else remedies_of(plan)
+
+
+def _known(target: TargetPolicy, modules: tuple[Path, ...]) -> Known:
+    """The names of the policy with the modules, before it is built: a port's type must be there when it is."""
+    declared = declared_names(modules)
+    return Known(
+        has_type=lambda name: ("type", name) in declared or target.type_name(name) is not None,
+        has_boolean=lambda name: ("boolean", name) in declared or name in target.booleans,
+        is_customizable=target.is_customizable,
+    )
+
+
+def _ports(changed: CarriedOut, mls: bool) -> tuple[LocalPort, ...]:
+    level = ":s0" if mls else ""
+    return tuple(
+        LocalPort(one.protocol, one.low, one.high, f"system_u:object_r:{one.type}{level}") for one in changed.ports
+    )
+
+
+def _labels(policy: BootPolicy, changed: CarriedOut, mls: bool) -> Label:
+    """What file_contexts say with an administrator's entries."""
+    labels = policy.labels
+    if changed.entries:
+        labels = labels.with_entries((), changed.entries, mls)
+    if changed.equivalences:
+        labels = labels.with_equivalences(tuple((one.path, one.like) for one in changed.equivalences))
+    return labels.label
 
 
 def _empty_domain(request: RehearsalRequest, scenario: Scenario, place: Path) -> tuple[Path, str]:

@@ -26,6 +26,7 @@ def rehearsal_object(rehearsal: Rehearsal) -> dict[str, Any]:
         "denials": rehearsal.denials,
         "elsewhere": rehearsal.elsewhere,
         "lost": rehearsal.lost,
+        "remedies": [vars(carried).copy() for carried in rehearsal.remedies],
         "steps": [_step(judged) for judged in rehearsal.judged],
     }
 

@@ -95,6 +95,10 @@ def _load_policy(plan: dict[str, Any]) -> None:
     os.write(loading, policy)  # in one piece, as the kernel wants it
     os.close(loading)
     kernel.set_attribute("current", plan["harness"])
+    for name, value in plan["booleans"].items():
+        _write(f"{_SELINUX}/booleans/{name}", str(value))
+    if plan["booleans"]:
+        _write(f"{_SELINUX}/commit_pending_bools", "1")
     # A permissive denial is logged once per entry of the cache; without a cache, each time.
     _write(f"{_SELINUX}/avc/cache_threshold", "0")
     for name, value in plan["sysctl"].items():
