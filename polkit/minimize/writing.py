@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polkit.errors import SourceError, UsageError
+from polkit.files import file_mode_mask, write_whole
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Scratch:
                 for name in set(replaced).difference(names):
                     (self.target / name).unlink(missing_ok=True)
             else:
-                self.path.chmod(0o777 & ~_umask())
+                self.path.chmod(0o777 & ~file_mode_mask())
                 self.path.rename(self.target)
         except OSError as error:
             raise SourceError(f"{self.target}: {error.strerror}") from error
@@ -69,24 +69,4 @@ def publish(target: Path) -> Iterator[Scratch]:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file of ASCII text, so that a reader sees all of the old or all of the new. Raises SourceError."""
-    target = path.absolute()
-    temporary = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:64]}.", dir=target.parent)
-        temporary = Path(name)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise SourceError(f"{path}: {error.strerror or error}") from error
-
-
-def _umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+    write_whole(path, (text.encode("ascii"),))

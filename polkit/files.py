@@ -1,0 +1,37 @@
+"""Putting a file in place whole: a reader sees all of the old or all of the new."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from polkit.errors import SourceError
+
+
+def write_whole(path: Path, content: Iterable[bytes]) -> None:
+    """Write a file under a temporary name beside it, then rename; missing directories are made. Raises SourceError."""
+    target = path.absolute()
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:64]}.", dir=target.parent)
+        temporary = Path(name)
+        with os.fdopen(descriptor, "wb") as file:
+            for block in content:
+                file.write(block)
+        temporary.chmod(0o666 & ~file_mode_mask())
+        temporary.replace(target)
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def file_mode_mask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
