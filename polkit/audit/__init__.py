@@ -6,11 +6,12 @@ a compressed file asks for them.
 
 from __future__ import annotations
 
-from polkit.audit.host import read_host_logs
+from polkit.audit.collection import check_output, collection_text, summary_object, write_ledger
+from polkit.audit.host import collect, read_host_logs
 from polkit.audit.ledger import Ledger, Partial, merge, totals
 from polkit.audit.ledger_file import SCHEMA, dump, load
 from polkit.audit.read import read_logs
-from polkit.audit.tally import ReadOptions
+from polkit.audit.tally import ReadOptions, read_options
 from polkit.audit.times import parse_when
 
 __all__ = [
@@ -18,11 +19,17 @@ __all__ = [
     "Ledger",
     "Partial",
     "ReadOptions",
+    "check_output",
+    "collect",
+    "collection_text",
     "dump",
     "load",
     "merge",
     "parse_when",
     "read_host_logs",
     "read_logs",
+    "read_options",
+    "summary_object",
     "totals",
+    "write_ledger",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Callable, Optional, cast
@@ -19,6 +19,16 @@ AUDIT_LOG = "/var/log/audit/audit.log"
 _TRANSPORTS = ("audit", "kernel")
 """Without auditd the kernel prints every audit record too, so the journal may hold it twice
 (systemd.journal-fields(7)): the second transport is read only where the first has no denial."""
+
+
+def collect(
+    logs: Sequence[str],
+    options: ReadOptions,
+    stdin: Optional[BinaryIO] = None,
+    progress: Optional[Callable[[int], None]] = None,
+) -> Ledger:
+    """What the logs that were named hold, else this host's own. Raises what ``read_logs`` and ``read_host_logs`` do."""
+    return read_logs(logs, options, stdin, progress) if logs else read_host_logs(options, progress)
 
 
 def read_host_logs(options: ReadOptions, progress: Optional[Callable[[int], None]] = None) -> Ledger:

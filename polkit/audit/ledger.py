@@ -1,7 +1,9 @@
 """The ledger: what was denied, counted by source so that reading something twice counts it once.
 
 A source is known by its content (SHA-256 of the first 64 KiB, decompressed). Merging keeps, for each source, the
-partial that covers more bytes; it is associative, commutative and idempotent.
+partial that covers more bytes; it is associative, commutative and idempotent. A log that was smaller than that when it
+was read first is known again by the marks of what it has grown to; its earlier part stays in the ledger, so that
+merging keeps its laws, and counts no more.
 """
 
 from __future__ import annotations
@@ -22,6 +24,17 @@ SAMPLED = (
 )
 """The fields of Evidence that are samples."""
 
+IDENTITY = 65536
+"""So many bytes of its decompressed content say which source this is."""
+
+MARK = 12
+"""Hexadecimal digits of a mark: among ten thousand small logs two are taken for one with a chance of one in 10,000."""
+
+MOST_MARKS = 1024
+
+LISTED = 1000
+"""At most so many unparsed records are listed of a source, the first ones, and of an input; the others are counted."""
+
 Value = TypeVar("Value", str, int)
 
 
@@ -30,6 +43,7 @@ class Partial:
     """What was read of one source.
 
     ``name`` is how it was called; ``bytes`` decompressed bytes and ``lines`` newline-separated lines covered.
+    ``marks`` are MARK digits for each line of the first IDENTITY bytes: of the hash of everything up to its end.
     ``records`` counts by kind: denials of AVC, USER_AVC and SELINUX_ERR (unparsed ones included, filtered ones not),
     and ``other`` audit records: those with a header that are neither a denial nor granted. The rest is as in
     InputSummary.
@@ -38,12 +52,14 @@ class Partial:
     name: str
     bytes: int = 0
     lines: int = 0
+    marks: str = ""
     records: Mapping[str, int] = field(default_factory=dict)
     granted: int = 0
     undated: int = 0
     filtered: int = 0
     counts: Mapping[AccessKey, Evidence] = field(default_factory=dict)
     unparsed: tuple[Unparsed, ...] = ()
+    unlisted: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -54,14 +70,26 @@ class Ledger:
     partials: Mapping[str, Partial] = field(default_factory=dict)
 
 
-def merge(one: Ledger, other: Ledger) -> Ledger:
-    """Both ledgers as one; for a source in both, the partial that covers more bytes (of equals, always the same)."""
-    partials = dict(one.partials)
-    for source, partial in other.partials.items():
+def merge(*ledgers: Ledger) -> Ledger:
+    """Ledgers as one; for a source in several, the partial that covers more bytes (of equals, always the same)."""
+    partials: dict[str, Partial] = {}
+    for source, partial in chain.from_iterable(ledger.partials.items() for ledger in ledgers):
         held = partials.get(source)
         if held is None or _preference(partial) > _preference(held):
             partials[source] = partial
     return Ledger(partials)
+
+
+def outgrown(ledger: Ledger) -> frozenset[str]:
+    """The sources that are the beginning of another one in the ledger: the same log, read when it was smaller."""
+    marks = chain.from_iterable(
+        (partial.marks[at : at + MARK] for at in range(0, len(partial.marks), MARK))
+        for partial in ledger.partials.values()
+    )
+    starts = set(marks)
+    return frozenset(
+        source for source, partial in ledger.partials.items() if partial.bytes < IDENTITY and source[:MARK] in starts
+    )
 
 
 def _preference(partial: Partial) -> tuple[object, ...]:
@@ -70,8 +98,9 @@ def _preference(partial: Partial) -> tuple[object, ...]:
         partial.bytes,
         partial.lines,
         partial.name,
+        partial.marks,
         sorted(partial.records.items()),
-        (partial.granted, partial.undated, partial.filtered),
+        (partial.granted, partial.undated, partial.filtered, partial.unlisted),
         repr(partial.unparsed),
         repr(partial.notes),
         repr(in_order(partial.counts)),
@@ -127,7 +156,9 @@ def _greatest(one: Optional[int], other: Optional[int]) -> Optional[int]:
 
 def totals(ledger: Ledger) -> Denials:
     """All sources added up, ready for diagnosis. Raises AccountingError when the books don't balance."""
-    partials = [partial for _, partial in sorted(ledger.partials.items(), key=lambda item: (item[1].name, item[0]))]
+    gone = outgrown(ledger)
+    named = sorted((partial.name, source) for source, partial in ledger.partials.items() if source not in gone)
+    partials = [ledger.partials[source] for _, source in named]
     counts: dict[AccessKey, Evidence] = {}
     for partial in partials:
         problem = imbalance(partial)
@@ -137,10 +168,8 @@ def totals(ledger: Ledger) -> Denials:
             counts[key] = join_evidence(counts[key], evidence) if key in counts else evidence
     counted = tuple(Counted(key, evidence) for key, evidence in in_order(counts))
     summary = _summary(partials, counted)
-    if summary.denials != summary.parsed + len(summary.unparsed):
-        raise AccountingError(
-            f"{summary.denials} denials, but {summary.parsed} parsed and {len(summary.unparsed)} unparsed"
-        )
+    if summary.denials != summary.parsed + summary.unreadable:
+        raise AccountingError(f"{summary.denials} denials, but {summary.parsed} parsed, {summary.unreadable} unparsed")
     return Denials(summary, counted)
 
 
@@ -148,8 +177,9 @@ def imbalance(partial: Partial) -> Optional[str]:
     """What is wrong with a partial's books, or None: every denial was counted once, every permission once."""
     parsed = sum(evidence.records for evidence in partial.counts.values())
     denials = sum(partial.records.get(kind, 0) for kind in KINDS if kind != OTHER)
-    if denials != parsed + len(partial.unparsed):
-        return f"{denials} denials, but {parsed} parsed and {len(partial.unparsed)} unparsed"
+    unreadable = len(partial.unparsed) + partial.unlisted
+    if denials != parsed + unreadable:
+        return f"{denials} denials, but {parsed} parsed and {unreadable} unparsed"
     for key, evidence in partial.counts.items():
         if evidence.accesses != evidence.records * len(key.perms):
             return f"{evidence.records} records of {len(key.perms)} permissions, but {evidence.accesses} accesses"
@@ -162,6 +192,7 @@ def imbalance(partial: Partial) -> Optional[str]:
 
 def _summary(partials: list[Partial], counted: tuple[Counted, ...]) -> InputSummary:
     records = {kind: sum(partial.records.get(kind, 0) for partial in partials) for kind in KINDS}
+    unparsed = tuple(chain.from_iterable(partial.unparsed for partial in partials))
     return InputSummary(
         sources=tuple(partial.name for partial in partials),
         bytes=sum(partial.bytes for partial in partials),
@@ -174,7 +205,8 @@ def _summary(partials: list[Partial], counted: tuple[Counted, ...]) -> InputSumm
         granted=sum(partial.granted for partial in partials),
         undated=sum(partial.undated for partial in partials),
         filtered=sum(partial.filtered for partial in partials),
-        unparsed=tuple(chain.from_iterable(partial.unparsed for partial in partials)),
+        unparsed=unparsed[:LISTED],
+        unlisted=sum(partial.unlisted for partial in partials) + len(unparsed[LISTED:]),
         notes=tuple(_notes(partials)),
     )
 

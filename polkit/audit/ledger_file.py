@@ -13,7 +13,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Optional
 
-from polkit.audit.ledger import KINDS, SAMPLED, Ledger, Partial, imbalance, in_order, merge, smallest
+from polkit.audit.ledger import (
+    KINDS,
+    LISTED,
+    MARK,
+    MOST_MARKS,
+    SAMPLED,
+    Ledger,
+    Partial,
+    imbalance,
+    in_order,
+    merge,
+    smallest,
+)
 from polkit.errors import SourceError
 from polkit.model import IDENTIFIER, SAMPLE, AccessKey, Evidence, Failure, LevelRelations, Party, Port, Unparsed, Xperm
 
@@ -21,6 +33,7 @@ SCHEMA = "polkit.ledger/1"
 
 _FIRST_LINE = re.compile(rb'\s*\{\s*"schema"\s*:\s*"polkit\.ledger/')
 _SOURCE_ID = re.compile(r"[0-9a-f]{64}\Z")
+_MARKS = re.compile(rf"(?:[0-9a-f]{{{MARK}}}){{0,{MOST_MARKS}}}\Z")
 _OUTCOMES = frozenset(("equal", "dominates", "dominated", "incomparable", "unknown"))
 _XPERM_KINDS = frozenset(("ioctl", "nlmsg"))
 _PROTOCOLS = frozenset(("tcp", "udp", "dccp", "sctp"))
@@ -28,7 +41,7 @@ _OPERATIONS = frozenset(("compute_sid", "bounded_transition", "validate_transiti
 _ORIGINS = frozenset(("kernel", "user"))
 _PARTY = 3
 _MOST = 1 << 63
-_LONGEST_STRING = 8192
+_LONGEST_STRING = 1 << 14
 _MOST_PERMS = 64
 
 Object = dict[str, object]
@@ -160,6 +173,8 @@ class _Builder:
             self._counts[key] = _evidence(_object(line, "evidence"))
         else:
             self._unparsed.append(_unparsed(line))
+            if len(self._unparsed) > LISTED:
+                raise _Damaged(f"more than {LISTED} unparsed records of one source")
 
     def finished(self) -> Ledger:
         if not self._ended:
@@ -174,12 +189,14 @@ class _Builder:
             name=_string(head.get("name", "")),
             bytes=_number(head, "bytes"),
             lines=_number(head, "lines"),
+            marks=_text(head, "marks", _MARKS) if "marks" in head else "",
             records=_records(_object(head, "records")),
             granted=_number(head, "granted"),
             undated=_number(head, "undated"),
             filtered=_number(head, "filtered"),
             counts=self._counts,
             unparsed=tuple(self._unparsed),
+            unlisted=_number(head, "unlisted"),
             notes=tuple(_string(note) for note in _list(head, "notes")),
         )
         problem = imbalance(partial)

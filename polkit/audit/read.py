@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from functools import reduce
+from dataclasses import replace
 from itertools import chain
 from typing import BinaryIO, Callable, Optional
 
 from polkit.audit import heads
 from polkit.audit.blocks import as_utf8, decompressed
 from polkit.audit.events import EventWindow
-from polkit.audit.ledger import Ledger, Partial, merge, with_filter
+from polkit.audit.ledger import IDENTITY, MARK, MOST_MARKS, Ledger, Partial, merge, with_filter
 from polkit.audit.ledger_file import is_ledger, load
 from polkit.audit.lines import numbered_lines
 from polkit.audit.reading import Unreadable
@@ -21,9 +21,6 @@ from polkit.audit.scan import Found, scan
 from polkit.audit.sources import Source, find_sources, opened
 from polkit.audit.tally import ReadOptions, Tally
 from polkit.errors import SourceError
-
-IDENTITY = 65536
-"""So many bytes of its decompressed content say which source this is."""
 
 LONGEST_LEDGER_LINE = 1 << 24
 """Bytes. Twelve samples of 64 values of 4,096 characters."""
@@ -55,7 +52,7 @@ def read_logs(
             refused.append((source, problem))
     if refused and not ledgers:
         raise refused[0][1]
-    return reduce(merge, chain(ledgers, (_unread(*refusal) for refusal in refused)), Ledger())
+    return merge(*ledgers, *(_unread(*refusal) for refusal in refused))
 
 
 def read_stream(name: str, stream: BinaryIO, options: ReadOptions, progress: Optional[Progress] = None) -> Ledger:
@@ -80,17 +77,15 @@ class _Content:
     def __init__(self, blocks: Iterable[bytes], meter: _Meter) -> None:
         self._blocks = blocks
         self._meter = meter
-        self._hash = hashlib.sha256()
-        self._hashed = 0
+        self._start = bytearray()
         self.size = 0
         self.lines = 0
         self._last = b"\n"
 
     def __iter__(self) -> Iterator[bytes]:
         for block in self._blocks:
-            if self._hashed < IDENTITY:
-                self._hash.update(block[: IDENTITY - self._hashed])
-                self._hashed += len(block)
+            if len(self._start) < IDENTITY:
+                self._start += block[: IDENTITY - len(self._start)]
             self.size += len(block)
             self._meter.add(len(block))
             yield block
@@ -106,7 +101,19 @@ class _Content:
 
     @property
     def identity(self) -> str:
-        return self._hash.hexdigest()
+        return hashlib.sha256(self._start).hexdigest()
+
+    @property
+    def marks(self) -> str:
+        """See Partial."""
+        running, marks = hashlib.sha256(), []
+        *lines, rest = bytes(self._start).split(b"\n")
+        if not rest and self.size == len(self._start):
+            del lines[-1:]  # the whole is no beginning of itself
+        for line in lines[:MOST_MARKS]:
+            running.update(line + b"\n")
+            marks.append(running.hexdigest()[:MARK])
+        return "".join(marks)
 
 
 def _read_source(source: Source, options: ReadOptions, stdin: Optional[BinaryIO], meter: _Meter) -> Ledger:
@@ -119,7 +126,8 @@ def _read_source(source: Source, options: ReadOptions, stdin: Optional[BinaryIO]
                 return _read_ledger(source, chain((first,), blocks), options)
             tally = Tally(source.name, options)
             _count(scan(numbered_lines(chain((first,), blocks))), tally)
-            return Ledger({content.identity: tally.partial(content.size, content.lines, notes)})
+            partial = tally.partial(content.size, content.lines, notes)
+            return Ledger({content.identity: replace(partial, marks=content.marks)})
 
 
 def _count(records: Iterable[Found], tally: Tally) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Optional
 
 from polkit.audit.denial import Denial
 from polkit.audit.events import Circumstances
 from polkit.audit.heads import OTHER
-from polkit.audit.ledger import KINDS, Partial, kind_of, smallest
+from polkit.audit.ledger import KINDS, LISTED, Partial, kind_of, smallest
+from polkit.audit.times import parse_when
+from polkit.errors import UsageError
 from polkit.model import SAMPLE, AccessKey, Evidence, Unparsed
 
 LONGEST_TEXT = 200
@@ -25,6 +29,19 @@ class ReadOptions:
     since: Optional[int] = None
     until: Optional[int] = None
     source_types: frozenset[str] = frozenset()
+
+
+def read_options(since: Optional[str], until: Optional[str], sources: Iterable[str] = ()) -> ReadOptions:
+    """The options for what a user typed after ``--since``, ``--until`` and ``--source``.
+
+    Raises UsageError for what is no time, and for an end before the beginning.
+    """
+    now = int(time.time() * 1000)
+    first = parse_when(since, now) if since else None
+    end = parse_when(until, now) if until else None
+    if first is not None and end is not None and first > end:
+        raise UsageError(f"--since {since} is later than --until {until}")
+    return ReadOptions(first, end, frozenset(sources))
 
 
 class _Sample:
@@ -113,7 +130,7 @@ class Tally:
         self._counts: dict[AccessKey, _Count] = {}
         self._records = dict.fromkeys(KINDS, 0)
         self._unparsed: list[Unparsed] = []
-        self._granted = self._undated = self._filtered = 0
+        self._granted = self._undated = self._filtered = self._unlisted = 0
 
     def wants_circumstances(self, denial: Denial) -> bool:
         """The first SAMPLE records of a key are joined with the other records of their events; that costs time."""
@@ -132,6 +149,9 @@ class Tally:
     def unparsed(self, line: int, kind: str, reason: str, text: str) -> None:
         """Count a denial that can't be read. ``text`` is bytes read as Latin-1."""
         self._records[kind] += 1
+        if len(self._unparsed) >= LISTED:
+            self._unlisted += 1
+            return
         shown = text[:LONGEST_TEXT].encode("latin-1").decode("utf-8", "backslashreplace")[:LONGEST_TEXT]
         self._unparsed.append(Unparsed(self._name, line, reason, shown))
 
@@ -155,6 +175,7 @@ class Tally:
             filtered=self._filtered,
             counts={key: count.evidence(len(key.perms)) for key, count in self._counts.items()},
             unparsed=tuple(sorted(self._unparsed, key=lambda record: (record.line, record.reason, record.text))),
+            unlisted=self._unlisted,
             notes=tuple(notes),
         )
 

@@ -17,6 +17,7 @@ from polkit import __version__
 from polkit.errors import PolkitError, SourceError
 
 VERBS = {
+    "collect": "Logs of any form into one ledger, which every verb reads as a log; ledgers merge.",
     "explain": "Say why each access was refused and what to change; writes nothing.",
     "generate": "From a log to a least-privilege module: plan, .te, .fc and .pp.",
     "prove": "Whether a module gives its evidence what it needs, nothing else, and breaks no rule.",

@@ -87,6 +87,20 @@ def plan_options(command: _F) -> _F:
     return command
 
 
+def input_options(command: _F) -> _F:
+    """What to read, and which denials of it."""
+    for option in reversed(_INPUT):
+        command = option(command)
+    return command
+
+
+def output_options(command: _F) -> _F:
+    """How the result is printed, and whether anything else is."""
+    for option in reversed(_OUTPUT[:2]):
+        command = option(command)
+    return command
+
+
 def predict_option(command: _F) -> _F:
     """The option of the verbs that may go beyond the evidence."""
     found: _F = click.option(

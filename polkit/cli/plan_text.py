@@ -238,8 +238,9 @@ def _unparsed(console: Console, plan: Plan) -> None:
     for one in plan.input.unparsed[:20]:
         _wrapped(console, " " * _INDENT, f"{one.source}:{one.line}: {one.reason}")
         _wrapped(console, " " * _INDENT, one.text[:160], "", "dim")
-    if len(plan.input.unparsed) > 20:
-        _wrapped(console, " " * _INDENT, f"and {len(plan.input.unparsed) - 20} more (all in the JSON)")
+    if plan.input.unreadable > 20:
+        listed = "all" if not plan.input.unlisted else f"{len(plan.input.unparsed)} listed"
+        _wrapped(console, " " * _INDENT, f"and {plan.input.unreadable - 20} more ({listed} in the JSON)")
 
 
 def _written(console: Console, outcome: Outcome) -> None:
@@ -329,7 +330,7 @@ def _closing(console: Console, outcome: Outcome) -> None:
         console.print(Text("0 denials: nothing to do."))
         return
     left = without_remedy(plan)
-    unparsed = len(plan.input.unparsed)
+    unparsed = plan.input.unreadable
     for breach in outcome.breaches:
         _wrapped(console, "", f"gate: {breach}", "", "red")
     if not left and not unparsed and not outcome.breaches and not outcome.stale:

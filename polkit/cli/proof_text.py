@@ -53,7 +53,7 @@ def _header(console: Console, proof: Proof) -> None:
     ]
     rows += [("note", note) for note in (*books.notes, *proof.notes)]
     if books.unparsed:
-        rows.append(("note", f"{_count(len(books.unparsed), 'denial')} not readable: no part of this proof"))
+        rows.append(("note", f"{_count(books.unreadable, 'denial')} not readable: no part of this proof"))
     for word, value in rows:
         _wrapped(console, f"{word:<9} ", value, "bold")
 

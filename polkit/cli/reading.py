@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, BinaryIO, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Optional, TypeVar
 
-from polkit.minimize import Request
+if TYPE_CHECKING:
+    from polkit.minimize import Request
 
 _T = TypeVar("_T")
 Job = Callable[[BinaryIO, Optional["StatusLine"]], _T]
@@ -19,6 +20,8 @@ _PAUSE = 0.1
 
 def request_from(asked: dict[str, Any]) -> Request:
     """The Request for what was typed."""
+    from polkit.minimize import Request
+
     return Request(**asked)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Optional, Protocol
 
-from polkit.audit import Ledger, ReadOptions, parse_when, read_host_logs, read_logs, totals
+from polkit.audit import Ledger, ReadOptions, collect, read_options, totals
 from polkit.config import Config, check_module_name, check_module_version, load_config
 from polkit.errors import MissingDependency, UsageError
 from polkit.minimize.alternatives import Chooser, nobody
@@ -84,7 +83,7 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """0 when every denial has a remedy, no gate of polkit.toml is broken and no choice is stale, else 1."""
-        return 1 if self.plan.input.unparsed or without_remedy(self.plan) or self.breaches or self.stale else 0
+        return 1 if self.plan.input.unreadable or without_remedy(self.plan) or self.breaches or self.stale else 0
 
 
 def without_remedy(plan: Plan) -> tuple[Decision, ...]:
@@ -272,10 +271,7 @@ def read_denials(request: Request, stdin: Optional[BinaryIO], progress: Optional
 
 def _read(request: Request, options: ReadOptions, stdin: Optional[BinaryIO], progress: Optional[Progress]) -> Ledger:
     """The logs that were named, else this host's own."""
-    reading = progress.reading if progress is not None else None
-    if request.logs:
-        return read_logs(request.logs, options, stdin=stdin, progress=reading)
-    return read_host_logs(options, reading)
+    return collect(request.logs, options, stdin, progress.reading if progress is not None else None)
 
 
 def _host_policy(request: Request, denials: Denials) -> TargetPolicy:
@@ -289,12 +285,7 @@ def _host_policy(request: Request, denials: Denials) -> TargetPolicy:
 
 
 def _read_options(request: Request) -> ReadOptions:
-    now = int(time.time() * 1000)
-    since = parse_when(request.since, now) if request.since else None
-    until = parse_when(request.until, now) if request.until else None
-    if since is not None and until is not None and since > until:
-        raise UsageError(f"--since {request.since} is later than --until {request.until}")
-    return ReadOptions(since, until, frozenset(request.sources))
+    return read_options(request.since, request.until, request.sources)
 
 
 def settings_of(request: Request, config: Config) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Optional
 
+from polkit.audit import summary_object
 from polkit.minimize.running import how_to_run
 from polkit.model import (
     Alternative,
@@ -15,7 +16,6 @@ from polkit.model import (
     Evidence,
     FileContext,
     Grants,
-    InputSummary,
     InterfaceCall,
     ModuleInfo,
     OwnDomain,
@@ -43,7 +43,7 @@ def plan_object(plan: Plan) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "policy": vars(plan.policy).copy() if plan.policy is not None else None,
-        "input": _input(plan.input),
+        "input": summary_object(plan.input),
         "decisions": [_decision(decision) for decision in plan.decisions],
         "domain": _domain(plan.domain) if plan.domain is not None else None,
         "module": _module(plan.module) if plan.module is not None else None,
@@ -70,24 +70,6 @@ def _interface_call(call: InterfaceCall) -> dict[str, Any]:
 
 def _domain(domain: OwnDomain) -> dict[str, Any]:
     return {"name": domain.name, "base": domain.base, "sources": list(domain.sources), "run": how_to_run(domain)}
-
-
-def _input(summary: InputSummary) -> dict[str, Any]:
-    return {
-        "sources": list(summary.sources),
-        "bytes": summary.bytes,
-        "lines": summary.lines,
-        "denials": summary.denials,
-        "distinct": summary.distinct,
-        "accesses": summary.accesses,
-        "parsed": summary.parsed,
-        "records": dict(summary.records),
-        "granted": summary.granted,
-        "undated": summary.undated,
-        "filtered": summary.filtered,
-        "unparsed": [vars(one).copy() for one in summary.unparsed],
-        "notes": list(summary.notes),
-    }
 
 
 def _decision(decision: Decision) -> dict[str, Any]:

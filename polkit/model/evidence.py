@@ -64,11 +64,12 @@ class Counted:
 
 @dataclass(frozen=True)
 class InputSummary:
-    """The books of everything read: ``denials == parsed + len(unparsed)``.
+    """The books of everything read: ``denials == parsed + unreadable``.
 
     ``records`` counts by kind: AVC, USER_AVC, SELINUX_ERR and other; ``granted`` are ``avc: granted`` records;
     ``undated`` denials carried no full date and so passed every ``--since``/``--until``; ``filtered`` denials were
-    left out by a filter and count nowhere else. ``notes`` are readings that ended early and the like, one line each.
+    left out by a filter and count nowhere else. ``unparsed`` lists the denials that could not be read, ``unlisted``
+    counts those beyond the bound of that list. ``notes`` are readings that ended early and the like, one line each.
     """
 
     sources: tuple[str, ...] = ()
@@ -83,7 +84,13 @@ class InputSummary:
     undated: int = 0
     filtered: int = 0
     unparsed: tuple[Unparsed, ...] = ()
+    unlisted: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def unreadable(self) -> int:
+        """How many denials could not be read, listed or not."""
+        return len(self.unparsed) + self.unlisted
 
 
 @dataclass(frozen=True)

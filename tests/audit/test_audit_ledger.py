@@ -66,14 +66,16 @@ def partials(draw):
             ports=draw(samples(st.integers(0, 65535))),
             hosts=draw(samples(texts)),
         )
+    unlisted = draw(st.integers(0, 3))
     unparsed = tuple(draw(st.lists(st.builds(Unparsed, texts, st.integers(0, 99), texts, texts), max_size=2)))
     parsed = sum(evidence.records for evidence in counts.values())
     return Partial(
         name=draw(texts),
         bytes=draw(st.integers(0, 3)),
         lines=draw(st.integers(0, 3)),
+        marks=draw(st.sampled_from(["", "a" * 12, "b" * 12 + "c" * 12])),
         records={
-            "AVC": parsed + len(unparsed),
+            "AVC": parsed + len(unparsed) + unlisted,
             "USER_AVC": 0,
             "SELINUX_ERR": 0,
             "other": draw(st.integers(0, 3)),
@@ -83,6 +85,7 @@ def partials(draw):
         undated=draw(st.integers(0, parsed)),
         counts=counts,
         unparsed=unparsed,
+        unlisted=unlisted,
         notes=tuple(draw(st.lists(texts, max_size=1))),
     )
 
@@ -136,7 +139,34 @@ def test_a_source_that_has_grown_replaces_its_earlier_part():
     lines = [avc(f'path="/{"x" * 200}{n}"', serial=n) for n in range(400)]
     part, whole = (read_ledger("\n".join(lines[:size])) for size in (300, 400))
     assert list(part.partials) == list(whole.partials)
+    assert list(dump(merge(part, whole))) == list(dump(whole))
     assert totals(merge(part, whole)).summary.parsed == totals(merge(whole, part)).summary.parsed == 400
+
+
+LINES = [f"{avc(f'comm={chr(34)}c{n}{chr(34)}', serial=n)}\n" for n in range(9)]
+
+
+@given(st.lists(st.integers(1, len(LINES)), min_size=1, max_size=6), st.randoms(use_true_random=False))
+def test_readings_of_a_growing_small_log_count_as_the_last(sizes, order):
+    ledgers = [read_ledger("".join(LINES[:size])) for size in sizes]
+    largest = totals(max(ledgers, key=lambda ledger: totals(ledger).summary.bytes))
+    order.shuffle(ledgers)
+    assert totals(merge(*ledgers, *ledgers)) == largest
+    assert totals(merge(*(load(dump(ledger)) for ledger in ledgers))) == largest
+
+
+@given(st.integers(1, 8), st.integers(0, 8))
+def test_logs_that_only_begin_alike_both_count(size, shared):
+    one, other = (LINES[:shared] + [avc(f"comm={name}") + "\n"] * size for name in "xy")
+    both = totals(merge(read_ledger("".join(one)), read_ledger("".join(other))))
+    assert both.summary.denials == len(one) + len(other)
+
+
+def test_unparsed_records_beyond_the_bound_are_counted():
+    denials = totals(read_ledger("avc:  denied {\n\n" * 1500))
+    assert (denials.summary.denials, denials.summary.unreadable, denials.summary.parsed) == (1500, 1500, 0)
+    assert (len(denials.summary.unparsed), denials.summary.unlisted) == (1000, 500)
+    assert [one.line for one in denials.summary.unparsed] == [*range(1, 2001, 2)]
 
 
 def test_samples_are_bounded_and_the_smallest():

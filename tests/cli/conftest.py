@@ -18,7 +18,11 @@ def polkit(policy_root: Path, tmp_path: Path) -> Polkit:
     """``polkit("explain", log, stdin=b"", policy=True)`` in an empty directory; text out, in UTF-8."""
 
     def run(
-        *arguments: object, stdin: bytes = b"", policy: bool = True, env: dict[str, str] | None = None
+        *arguments: object,
+        stdin: bytes = b"",
+        policy: bool = True,
+        env: dict[str, str] | None = None,
+        folder: str = ".",
     ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "polkit", *map(str, arguments)]
         if policy and "--policy" not in command and len(arguments) > 0:
@@ -27,7 +31,7 @@ def polkit(policy_root: Path, tmp_path: Path) -> Polkit:
             command,
             input=stdin,
             capture_output=True,
-            cwd=tmp_path,
+            cwd=tmp_path / folder,
             timeout=120,
             check=False,
             env={**os.environ, "COLUMNS": "80", **(env or {})},

@@ -29,7 +29,7 @@ def proof_object(proof: Proof) -> dict[str, Any]:
             "denials": proof.input.denials,
             "distinct": proof.input.distinct,
             "accesses": proof.input.accesses,
-            "unparsed": len(proof.input.unparsed),
+            "unparsed": proof.input.unreadable,
         },
         "covered": proof.covered,
         "minimal": proof.minimal,
