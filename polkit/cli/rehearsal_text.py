@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from polkit.cli.safe import safe
-from polkit.rehearse import Judged, Rehearsal
+from polkit.rehearse import Carried, Judged, Rehearsal
 
 _STYLES = {True: "green", False: "bold red"}
 
@@ -17,6 +17,7 @@ def print_rehearsal(rehearsal: Rehearsal, verbose: bool) -> None:
     console.print(f"{safe(rehearsal.scenario.name)}: {rehearsal.mode}, {len(rehearsal.judged)} steps")
     for judged in rehearsal.judged:
         _step(console, judged, verbose)
+    _remedies(console, rehearsal.remedies, verbose)
     console.print()
     failed = sum(not judged.ok for judged in rehearsal.judged)
     text = f"{len(rehearsal.judged) - failed} as expected, {failed} not; {rehearsal.denials} denials in the log"
@@ -24,6 +25,18 @@ def print_rehearsal(rehearsal: Rehearsal, verbose: bool) -> None:
     if rehearsal.lost:
         console.print(Text(f"{rehearsal.lost} records were lost: nothing here is complete", _STYLES[False]))
     console.print(f"{rehearsal.seconds:.1f} s, of which the machine ran {rehearsal.boot_seconds:.1f} s")
+
+
+def _remedies(console: Console, remedies: tuple[Carried, ...], verbose: bool) -> None:
+    """How many were carried out, and each that was not."""
+    if not remedies:
+        return
+    done = sum(one.applied for one in remedies)
+    console.print(f"\nremedies of the plan: {done} carried out, {len(remedies) - done} not")
+    for one in remedies:
+        if verbose or not one.applied:
+            said = "" if one.applied else "not carried out: "
+            console.print(f"  {one.decision:<5} {one.kind:<11} {said}{safe(one.note)}")
 
 
 def _step(console: Console, judged: Judged, verbose: bool) -> None:
@@ -38,3 +51,8 @@ def _step(console: Console, judged: Judged, verbose: bool) -> None:
     if verbose or (not judged.ok and judged.got == "denied"):
         for record in judged.avc:
             console.print(f"{'':18}{safe(record)}")
+        for cause in judged.causes:
+            beside = f" (also {', '.join(cause.also)})" if cause.also else ""
+            console.print(f"{'':18}{cause.cause}{beside}: {safe(cause.access)}")
+    if judged.disagreement:
+        console.print(Text(f"{'':18}disagreement: {safe(judged.disagreement)}", _STYLES[False]))

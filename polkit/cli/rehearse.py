@@ -43,6 +43,9 @@ _PATH = click.Path(path_type=Path)
     help="With --learn: none runs the workload in a fresh, empty domain, started as its own would be.",
 )
 @click.option("--as", "domain", metavar="TYPE", help="Run the workload in this domain; with --base none, its name.")
+@click.option(
+    "--explain", is_flag=True, help="Say why the policy refuses what it refused each step, and compare with the kernel."
+)
 @click.option("-o", "--output", type=_PATH, metavar="DIR", help="Write audit.log, dmesg and results.json there.")
 @click.option("--force", is_flag=True, help="Overwrite the results of an earlier run.")
 @click.option("--kernel", type=_PATH, metavar="FILE", help="The kernel image, instead of this host's newest.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Optional
 
 from polkit.policy.booleans import read_booleans
-from polkit.policy.booting import BootPolicy, LocalPort, policy_to_boot
+from polkit.policy.booting import BootPolicy, LocalPort, load_booted, policy_to_boot
 from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, bitset, ranges
 from polkit.policy.comparison import Comparison, compare_with_module, ruled_by_command
 from polkit.policy.declared import Declared, DeclaredRule
@@ -24,6 +24,7 @@ from polkit.policy.interface import (
     Unlimited,
     Verdict,
 )
+from polkit.policy.labels import FileLabels
 from polkit.policy.locate import PolicyFiles, locate
 from polkit.policy.nopolicy import NoPolicy
 from polkit.policy.oracle import Oracle, OracleAnswer
@@ -55,6 +56,7 @@ __all__ = [
     "DeclaredRule",
     "FailedConstraint",
     "FileEntry",
+    "FileLabels",
     "Heir",
     "Inheritance",
     "LocalPort",
@@ -73,6 +75,7 @@ __all__ = [
     "assess",
     "bitset",
     "compare_with_module",
+    "load_booted",
     "load_policy",
     "locate",
     "policy_to_boot",

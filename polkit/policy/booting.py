@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 from polkit.errors import CompileError, SourceError, UsageError
 from polkit.model import Context
 from polkit.module import PRIORITY, copy_store, does_not_link, refuse_shadowing, run_tool
+from polkit.policy.interface import TargetPolicy
 from polkit.policy.labels import FileLabels
 from polkit.policy.locate import PolicyFiles
+from polkit.policy.target import load
 
 _SECONDS = 300
 _SUFFIXES = (".pp", ".cil")
@@ -32,6 +34,15 @@ class BootPolicy:
     def label(self, path: str, tclass: str) -> Optional[Context]:
         """What file_contexts says of a path (``<<none>>`` and no answer are None)."""
         return self.labels.label(path, tclass)
+
+
+def load_booted(booted: BootPolicy, files: PolicyFiles, booleans: Mapping[str, bool]) -> TargetPolicy:
+    """The policy that was built from ``files``, to be asked as any other, with the booleans that a machine sets.
+
+    Raises SourceError, MissingDependency without setools.
+    """
+    found = load(replace(files, policy=booted.policy), to_cache=False)
+    return replace(found, _labels=booted.labels).with_booleans(booleans)
 
 
 class LocalPort(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from polkit.rehearse.judge import Judged, judge, read_log
+from polkit.rehearse.explained import causes_of, path_map
+from polkit.rehearse.judge import Judged, StepCause, judge, read_log
 from polkit.rehearse.operations import OPERATIONS
 from polkit.rehearse.rehearsal import Rehearsal, RehearsalRequest, rehearse
 from polkit.rehearse.remedies import Carried
@@ -18,8 +19,11 @@ __all__ = [
     "RehearsalRequest",
     "Scenario",
     "Step",
+    "StepCause",
+    "causes_of",
     "check_directory",
     "judge",
+    "path_map",
     "read_log",
     "read_scenario",
     "rehearsal_object",

@@ -30,8 +30,31 @@ _KILLED, _NO_MEMORY_MAP = -9, 127
 
 
 @dataclass(frozen=True)
+class StepCause:
+    """Why the policy refuses some accesses of a step; the words are those of a plan's decision."""
+
+    cause: str
+    also: tuple[str, ...]
+    source: str
+    target: str
+    tclass: str
+    perms: tuple[str, ...]
+    xperms: tuple[str, ...]
+    remedy: str
+    why: str
+
+    @property
+    def access(self) -> str:
+        """The refused accesses in a few words."""
+        commands = f" {' '.join(self.xperms)}" if self.xperms else ""
+        return f"{self.source} {' '.join(self.perms)}{commands} on {self.target}:{self.tclass}"
+
+
+@dataclass(frozen=True)
 class Judged:
-    """One step with what it got. ``avc``: its own denials as the log has them. ``detail``: why it is an error."""
+    """One step with what it got. ``avc``: its own denials as the log has them. ``detail``: why it is an error.
+    ``causes``: what ``explain`` says of its denials, where it was asked; ``disagreement``: where the kernel has refused
+    what ``explain`` holds for allowed."""
 
     step: Step
     domain: str
@@ -41,6 +64,8 @@ class Judged:
     avc: tuple[str, ...]
     detail: str = ""
     seconds: float = 0.0
+    causes: tuple[StepCause, ...] = ()
+    disagreement: str = ""
 
     @property
     def ok(self) -> bool:

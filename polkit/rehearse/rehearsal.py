@@ -15,10 +15,11 @@ from polkit.errors import UsageError
 from polkit.minimize import Request, empty_domain
 from polkit.model import IDENTIFIER, Plan
 from polkit.module import fast_place
-from polkit.policy import BootPolicy, LocalPort, TargetPolicy, load_policy, locate, policy_to_boot
+from polkit.policy import FileLabels, LocalPort, TargetPolicy, load_booted, load_policy, locate, policy_to_boot
+from polkit.rehearse.explained import with_causes
 from polkit.rehearse.image import write_image
 from polkit.rehearse.judge import ALLOWED, Judged, Log, judge, read_log
-from polkit.rehearse.layout import HARNESS, Label, check_binds, guest_plan, with_domain
+from polkit.rehearse.layout import HARNESS, check_binds, guest_plan, with_domain
 from polkit.rehearse.machine import boot
 from polkit.rehearse.modules import declared_names, module_files
 from polkit.rehearse.parts import find_emulator, find_kernel
@@ -38,7 +39,8 @@ class RehearsalRequest:
     ``permissive``: the whole machine. ``learn``: only the workload's domains, and only the steps that are to be
     allowed; ``empty``: in a fresh domain that may do nothing. ``domain`` stands in for the workload's, and names the
     fresh one. ``plan``: a plan, or its file, of which what is no rule is carried out as an administrator would:
-    booleans, labels, ports, levels. ``modules`` may be directories that generate wrote. ``seconds`` bound the machine's
+    booleans, labels, ports, levels. ``explain``: say why the policy refuses what it refused each step, and compare with
+    the kernel. ``modules`` may be directories that generate wrote. ``seconds`` bound the machine's
     life.
     """
 
@@ -50,6 +52,7 @@ class RehearsalRequest:
     empty: bool = False
     domain: Optional[str] = None
     plan: Union[Plan, Path, None] = None
+    explain: bool = False
     kernel: Optional[Path] = None
     accelerator: str = "auto"
     seconds: float = 300.0
@@ -75,12 +78,12 @@ class Rehearsal:
 
     @property
     def ok(self) -> bool:
-        """Every step got what was expected of it, and the log is whole."""
-        return self.lost == 0 and all(step.ok for step in self.judged)
+        """Every step got what was expected of it, the log is whole, and explain agrees with the kernel."""
+        return self.lost == 0 and all(step.ok and not step.disagreement for step in self.judged)
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 when an expectation failed."""
+        """0, or 1 when an expectation failed, records were lost, or explain and the kernel disagree."""
         return 0 if self.ok else 1
 
 
@@ -110,14 +113,18 @@ def rehearse(request: RehearsalRequest, say: Callable[[str], None] = lambda phas
         changed = carry_out(asked, scenario, _known(target, modules if asked else ()))
         scenario = changed.scenario
         policy = policy_to_boot(files, modules, (_MODULE, own), place / "policy", ports=_ports(changed, mls))
-        label = _labels(policy, changed, mls)
+        policy = replace(policy, labels=_labels(policy.labels, changed, mls))
         filesystem = target.type_name(_FILE_SYSTEM)
-        plan = guest_plan(scenario, steps, label, mls, not request.permissive, filesystem, changed.booleans)
+        plan = guest_plan(scenario, steps, policy.label, mls, not request.permissive, filesystem, changed.booleans)
         write_image(plan, policy.policy, place / "image")
         say("running the machine")
         booted = time.monotonic()
         answer = boot(kernel, place / "image", place, request.seconds, request.accelerator)
         told = _told(scenario, steps, request, answer, place, (began, time.monotonic() - booted))
+        if request.explain:
+            say("explaining the denials")
+            booted_policy = load_booted(policy, files, dict(changed.booleans))
+            told = replace(told, judged=with_causes(told.judged, told.audit, scenario, booted_policy))
         return replace(told, remedies=changed.told)
 
 
@@ -160,14 +167,13 @@ def _ports(changed: CarriedOut, mls: bool) -> tuple[LocalPort, ...]:
     )
 
 
-def _labels(policy: BootPolicy, changed: CarriedOut, mls: bool) -> Label:
+def _labels(labels: FileLabels, changed: CarriedOut, mls: bool) -> FileLabels:
     """What file_contexts say with an administrator's entries."""
-    labels = policy.labels
     if changed.entries:
         labels = labels.with_entries((), changed.entries, mls)
     if changed.equivalences:
         labels = labels.with_equivalences(tuple((one.path, one.like) for one in changed.equivalences))
-    return labels.label
+    return labels
 
 
 def _empty_domain(request: RehearsalRequest, scenario: Scenario, place: Path) -> tuple[Path, str]:

@@ -51,16 +51,17 @@ class CarriedOut:
 
 @dataclass
 class _Work:
-    """What has been done so far."""
+    """What has been done so far; ``before`` is the scenario as it was."""
 
     known: Known
+    before: Scenario
     scenario: Scenario
     changes: dict[Change, None] = field(default_factory=dict)
 
 
 def carry_out(asked: Iterable[AskedRemedy], scenario: Scenario, known: Known) -> CarriedOut:
     """Change the scenario as the remedies ask, in their order."""
-    work = _Work(known, scenario)
+    work = _Work(known, scenario, scenario)
     told = tuple(_carried(remedy, work) for remedy in asked)
     return CarriedOut(
         scenario=work.scenario,
@@ -158,7 +159,7 @@ def _mount(remedy: AskedRemedy, work: _Work) -> tuple[bool, str]:
         return False, f"only where the workload is started: {remedy.commands[0] if remedy.commands else 'its mount'}"
     if not work.known.has_type(remedy.type):
         return False, f"the policy has no type {remedy.type}"
-    on_it = [thing for thing in work.scenario.things if _type(thing) == remedy.target]
+    on_it = [thing for thing in work.before.things if _type(thing) == remedy.target]
     if not on_it:
         return False, f"nothing of the scenario is labelled {remedy.target}"
     changed = {thing.path: replace(thing, label=remedy.type, level=None) for thing in on_it}
@@ -180,13 +181,13 @@ def _domain(remedy: AskedRemedy, work: _Work) -> tuple[bool, str]:
 
 def _levels(remedy: AskedRemedy, work: _Work) -> tuple[bool, str]:
     """The workload's level for what it shares, as :Z or one level for both containers gives it."""
-    level = work.scenario.workload.level
+    level = work.before.workload.level
     if level is None:
         return False, "the workload has no level that the other side could be given"
     if remedy.tclass in _FILES:
         return _level_of_files(remedy, level, work)
     others = {text.partition(" -> ")[2] for text in remedy.levels}
-    peers = [one for one in work.scenario.processes if one.domain == remedy.target and (one.level or "s0") in others]
+    peers = [one for one in work.before.processes if one.domain == remedy.target and (one.level or "s0") in others]
     if not peers:
         return False, f"no process of the scenario runs in {remedy.target} at {', '.join(sorted(others)) or 'a level'}"
     names = {one.name for one in peers}
@@ -199,7 +200,7 @@ def _level_of_files(remedy: AskedRemedy, level: str, work: _Work) -> tuple[bool,
     places = {place for path in remedy.paths for place in _host_paths(path, work.scenario)}
     found = [
         thing
-        for thing in work.scenario.things
+        for thing in work.before.things
         if _level(thing) not in (None, level)
         if _type(thing) in (None, remedy.target)
         if thing.path in places or (not remedy.paths and _level(thing) in _targets(remedy.levels))
@@ -207,9 +208,10 @@ def _level_of_files(remedy: AskedRemedy, level: str, work: _Work) -> tuple[bool,
     if not found:
         where = ", ".join(sorted(places)[:4]) or f"any {remedy.target} of another level"
         return False, f"no thing of the scenario is at another level at {where}"
-    changed = {thing.path: _at_level(thing, level) for thing in found}
+    changed = {thing.path for thing in found}
     work.scenario = replace(
-        work.scenario, things=tuple(changed.get(thing.path, thing) for thing in work.scenario.things)
+        work.scenario,
+        things=tuple(_at_level(thing, level) if thing.path in changed else thing for thing in work.scenario.things),
     )
     return True, f"{', '.join(sorted(changed))} has the workload's level {level}, as :Z gives it"
 

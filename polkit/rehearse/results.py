@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from polkit.errors import SourceError, UsageError
-from polkit.rehearse.judge import Judged
+from polkit.rehearse.judge import Judged, StepCause
 from polkit.rehearse.rehearsal import Rehearsal
 
 SCHEMA = "polkit.rehearsal/1"
@@ -46,10 +46,26 @@ def _step(judged: Judged) -> dict[str, Any]:
         "got": judged.got,
         "errno": judged.errno,
         "avc": list(judged.avc),
+        "causes": [_cause(cause) for cause in judged.causes],
+        "disagreement": judged.disagreement,
         "ok": judged.ok,
         "why": judged.step.why,
         "detail": judged.detail,
         "seconds": judged.seconds,
+    }
+
+
+def _cause(cause: StepCause) -> dict[str, Any]:
+    return {
+        "cause": cause.cause,
+        "also": list(cause.also),
+        "source": cause.source,
+        "target": cause.target,
+        "class": cause.tclass,
+        "perms": list(cause.perms),
+        "xperms": list(cause.xperms),
+        "remedy": cause.remedy,
+        "why": cause.why,
     }
 
 
