@@ -11,6 +11,7 @@ from polkit.audit.host import collect, read_host_logs
 from polkit.audit.ledger import Ledger, Partial, merge, totals
 from polkit.audit.ledger_file import SCHEMA, dump, load
 from polkit.audit.read import read_logs
+from polkit.audit.syscalls import syscall_name
 from polkit.audit.tally import ReadOptions, read_options
 from polkit.audit.times import parse_when
 
@@ -30,6 +31,7 @@ __all__ = [
     "read_logs",
     "read_options",
     "summary_object",
+    "syscall_name",
     "totals",
     "write_ledger",
 ]

@@ -48,6 +48,13 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("-o", "--output", type=_PATH, metavar="DIR", help="Write audit.log, dmesg and results.json there.")
 @click.option("--force", is_flag=True, help="Overwrite the results of an earlier run.")
+@click.option(
+    "--log",
+    type=click.Choice(["raw", "enriched", "kernel"]),
+    default="raw",
+    show_default=True,
+    help="The log's form: auditd's, with or without what numbers mean, or the kernel's own where no auditd runs.",
+)
 @click.option("--kernel", type=_PATH, metavar="FILE", help="The kernel image, instead of this host's newest.")
 @click.option("--accelerator", type=click.Choice(["auto", "kvm", "tcg"]), default="auto", show_default=True)
 @click.option(

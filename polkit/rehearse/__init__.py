@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from polkit.rehearse.explained import causes_of, path_map
 from polkit.rehearse.judge import Judged, StepCause, judge, read_log
+from polkit.rehearse.log_forms import FORMS, MachineLog, enriched, machine_log
 from polkit.rehearse.operations import OPERATIONS
 from polkit.rehearse.rehearsal import Rehearsal, RehearsalRequest, rehearse
 from polkit.rehearse.remedies import Carried
@@ -12,9 +13,11 @@ from polkit.rehearse.scenario import Scenario, Step
 from polkit.rehearse.scenario_file import read_scenario
 
 __all__ = [
+    "FORMS",
     "OPERATIONS",
     "Carried",
     "Judged",
+    "MachineLog",
     "Rehearsal",
     "RehearsalRequest",
     "Scenario",
@@ -22,7 +25,9 @@ __all__ = [
     "StepCause",
     "causes_of",
     "check_directory",
+    "enriched",
     "judge",
+    "machine_log",
     "path_map",
     "read_log",
     "read_scenario",

@@ -93,7 +93,7 @@ def read_log(text: str) -> Log:
     """Sort the records of an audit log by the step they belong to."""
     events: dict[int, list[str]] = defaultdict(list)
     users: dict[int, int] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):  # an ENRICHED record holds a separator that splitlines() takes for an end
         found = _RECORD.match(line)
         if found is None:
             continue

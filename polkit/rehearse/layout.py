@@ -11,6 +11,7 @@ from typing import Any, Optional
 from polkit.errors import SourceError, UsageError
 from polkit.model import Context
 from polkit.rehearse.elf import with_libraries
+from polkit.rehearse.log_forms import RAW
 from polkit.rehearse.parts import find_busybox
 from polkit.rehearse.scenario import Scenario, Step, Thing
 
@@ -44,9 +45,10 @@ def guest_plan(
     enforcing: bool,
     filesystem: Optional[str],
     booleans: Iterable[tuple[str, bool]] = (),
+    log: str = RAW,
 ) -> GuestPlan:
     """Everything the guest needs to know. ``filesystem``: the type of file systems that hold labels (``fs_t``);
-    ``booleans``: those to set before anything else is done.
+    ``booleans``: those to set before anything else is done; ``log``: the form of the log.
 
     Raises SourceError for a file to copy that can't be read, MissingDependency without a busybox that is asked for.
     """
@@ -57,6 +59,7 @@ def guest_plan(
         "harness": contexts.process(HARNESS, "s0-s0:c0.c1023", role="system_r", user="system_u"),
         "enforcing": enforcing,
         "booleans": {name: int(value) for name, value in booleans},
+        "log": log,
         "fail_fast": scenario.fail_fast,
         "filesystem": filesystem and contexts.file(filesystem, None),
         "things": things,

@@ -20,6 +20,7 @@ from polkit.rehearse.explained import with_causes
 from polkit.rehearse.image import write_image
 from polkit.rehearse.judge import ALLOWED, Judged, Log, judge, read_log
 from polkit.rehearse.layout import HARNESS, check_binds, guest_plan, with_domain
+from polkit.rehearse.log_forms import FORMS, RAW, MachineLog, machine_log
 from polkit.rehearse.machine import boot
 from polkit.rehearse.modules import declared_names, module_files
 from polkit.rehearse.parts import find_emulator, find_kernel
@@ -40,8 +41,8 @@ class RehearsalRequest:
     allowed; ``empty``: in a fresh domain that may do nothing. ``domain`` stands in for the workload's, and names the
     fresh one. ``plan``: a plan, or its file, of which what is no rule is carried out as an administrator would:
     booleans, labels, ports, levels. ``explain``: say why the policy refuses what it refused each step, and compare with
-    the kernel. ``modules`` may be directories that generate wrote. ``seconds`` bound the machine's
-    life.
+    the kernel. ``modules`` may be directories that generate wrote. ``log`` is the form of the log (``FORMS``).
+    ``seconds`` bound the machine's life.
     """
 
     scenario: Path
@@ -53,6 +54,7 @@ class RehearsalRequest:
     domain: Optional[str] = None
     plan: Union[Plan, Path, None] = None
     explain: bool = False
+    log: str = RAW
     kernel: Optional[Path] = None
     accelerator: str = "auto"
     seconds: float = 300.0
@@ -61,10 +63,12 @@ class RehearsalRequest:
 @dataclass(frozen=True)
 class Rehearsal:
     """What happened. ``elsewhere`` counts the denials that belong to no step, ``lost`` the events that the
-    kernel wrote and the log does not hold."""
+    kernel wrote and the log does not hold. ``audit`` is the log in the form that was asked for; the kernel's own is
+    all of ``dmesg``."""
 
     scenario: Scenario
     mode: str
+    log: str
     judged: tuple[Judged, ...]
     audit: str
     dmesg: str
@@ -115,7 +119,9 @@ def rehearse(request: RehearsalRequest, say: Callable[[str], None] = lambda phas
         policy = policy_to_boot(files, modules, (_MODULE, own), place / "policy", ports=_ports(changed, mls))
         policy = replace(policy, labels=_labels(policy.labels, changed, mls))
         filesystem = target.type_name(_FILE_SYSTEM)
-        plan = guest_plan(scenario, steps, policy.label, mls, not request.permissive, filesystem, changed.booleans)
+        plan = guest_plan(
+            scenario, steps, policy.label, mls, not request.permissive, filesystem, changed.booleans, request.log
+        )
         write_image(plan, policy.policy, place / "image")
         say("running the machine")
         booted = time.monotonic()
@@ -130,6 +136,8 @@ def rehearse(request: RehearsalRequest, say: Callable[[str], None] = lambda phas
 
 def _scenario(request: RehearsalRequest) -> Scenario:
     """The scenario as it is to run."""
+    if request.log not in FORMS:
+        raise UsageError(f"no form of a log: {request.log[:80]!r}", f"there are {', '.join(FORMS)}")
     if request.permissive and request.learn:
         raise UsageError("--permissive and --learn exclude each other", "--learn is permissive where it must be")
     if request.empty and not request.learn:
@@ -206,20 +214,21 @@ def _told(
     place: Path,
     times: tuple[float, float],
 ) -> Rehearsal:
-    audit = answer["audit"]
-    log: Log = read_log(audit)
+    written: MachineLog = machine_log(request.log, answer["audit"], answer["dmesg"])
+    log: Log = read_log(written.records)
     domains = [(step, step.domain or scenario.workload.domain) for step in steps]
     expect = ALLOWED if request.permissive or request.learn else None
     results = answer["steps"]
     judged = judge(domains, results, log, expect)
-    lost = max(answer["lost"], log.gaps) + int(answer["full"])
+    lost = max(answer["lost"], log.gaps) + int(answer["full"] or written.cut)
     return Rehearsal(
         scenario=scenario,
         mode="learning" if request.learn else "permissive" if request.permissive else "enforcing",
+        log=request.log,
         judged=judged,
-        audit=audit,
-        dmesg=answer["dmesg"],
-        denials=_denials(audit, place),
+        audit=written.log,
+        dmesg=written.dmesg,
+        denials=_denials(written.log, place),
         elsewhere=log.elsewhere(
             {result["user"] for result in answer["steps"]}, {result["pid"] for result in answer["steps"]}
         ),

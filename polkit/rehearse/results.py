@@ -8,6 +8,7 @@ from typing import Any
 
 from polkit.errors import SourceError, UsageError
 from polkit.rehearse.judge import Judged, StepCause
+from polkit.rehearse.log_forms import KERNEL
 from polkit.rehearse.rehearsal import Rehearsal
 
 SCHEMA = "polkit.rehearsal/1"
@@ -23,6 +24,7 @@ def rehearsal_object(rehearsal: Rehearsal) -> dict[str, Any]:
         "boot_seconds": round(rehearsal.boot_seconds, 2),
         "scenario": rehearsal.scenario.name,
         "mode": rehearsal.mode,
+        "log": rehearsal.log,
         "denials": rehearsal.denials,
         "elsewhere": rehearsal.elsewhere,
         "lost": rehearsal.lost,
@@ -77,11 +79,15 @@ def check_directory(directory: Path, force: bool) -> None:
 
 
 def write_results(rehearsal: Rehearsal, directory: Path) -> None:
-    """Write ``audit.log``, ``dmesg`` and ``results.json``, each in one step. Raises SourceError."""
+    """Write ``audit.log``, ``dmesg`` and ``results.json``, each in one step; no ``audit.log`` where ``dmesg`` is the
+    log. Raises SourceError."""
     texts = (rehearsal.audit, rehearsal.dmesg, rehearsal_text(rehearsal))
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, text in zip(FILES, texts):
+            if name == "audit.log" and rehearsal.log == KERNEL:
+                (directory / name).unlink(missing_ok=True)
+                continue
             unfinished = directory / f".{name}.tmp"
             unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
             unfinished.replace(directory / name)

@@ -62,7 +62,8 @@ def _rehearse() -> dict[str, Any]:
     with open(f"{_HERE}/plan.json", "rb") as stream:
         plan = json.load(stream)
     _load_policy(plan)
-    daemon, records = _start_audit(plan["harness"].split(":")[2])
+    log = _Printed() if plan["log"] == "kernel" else _Daemon()
+    log.start(plan["harness"].split(":")[2])
     world.build(plan, f"{_HERE}/content")
     world.start_network()
     serving = world.serve(plan)
@@ -76,11 +77,10 @@ def _rehearse() -> dict[str, Any]:
         if plan["fail_fast"] and not _went_well(results[-1]):
             break
     _write(f"{_SELINUX}/enforce", "0")
-    os.kill(daemon, signal.SIGTERM)
-    os.waitpid(daemon, 0)
+    account = log.stop()
     for socket in serving:
         socket.close()
-    return {"steps": results, **_account(records), "dmesg": _dmesg()}
+    return {"steps": results, **account, "dmesg": _dmesg()}
 
 
 def _went_well(result: dict[str, Any]) -> bool:
@@ -115,38 +115,62 @@ def _settle(enforcing: bool) -> None:
     _write(f"{_SELINUX}/commit_pending_bools", "1")  # security_set_bools() ends with avc_ss_reset()
 
 
-def _start_audit(harness: str) -> tuple[int, int]:
-    records = os.open("/audit.log", os.O_RDWR | os.O_CREAT, 0o600)
-    ready, told = os.pipe()
-    daemon = os.fork()
-    if daemon == 0:
-        try:
-            audit.run_daemon(harness, told, records)
-        except BaseException as error:
-            os.write(records, repr(error).encode())
-        finally:
-            os._exit(0)
-    os.close(told)
-    if os.read(ready, 1) != b"1":
-        raise OSError(f"no audit daemon: {os.pread(records, 500, 0)!r}")
-    return daemon, records
+class _Daemon:
+    """The log as an audit daemon writes it: a process of its own, so that no step waits for it."""
+
+    def start(self, harness: str) -> None:
+        self._records = os.open("/audit.log", os.O_RDWR | os.O_CREAT, 0o600)
+        ready, told = os.pipe()
+        self._daemon = os.fork()
+        if self._daemon == 0:
+            try:
+                audit.run_daemon(harness, told, self._records)
+            except BaseException as error:
+                os.write(self._records, repr(error).encode())
+            finally:
+                os._exit(0)
+        os.close(told)
+        if os.read(ready, 1) != b"1":
+            raise OSError(f"no audit daemon: {os.pread(self._records, 500, 0)!r}")
+
+    def stop(self) -> dict[str, Any]:
+        os.kill(self._daemon, signal.SIGTERM)
+        os.waitpid(self._daemon, 0)
+        os.lseek(self._records, 0, os.SEEK_SET)
+        text = b""
+        while block := os.read(self._records, 1 << 20):
+            text += block
+        head, _, log = text.partition(b"\n")
+        lost, full = (int(word) for word in head.split())
+        return {"audit": log.decode("latin-1"), "lost": lost, "full": bool(full)}
 
 
-def _account(records: int) -> dict[str, Any]:
-    os.lseek(records, 0, os.SEEK_SET)
-    text = b""
-    while block := os.read(records, 1 << 20):
-        text += block
-    head, _, log = text.partition(b"\n")
-    lost, full = (int(word) for word in head.split())
-    return {"audit": log.decode("latin-1"), "lost": lost, "full": bool(full)}
+class _Printed:
+    """The log as the kernel prints it where no daemon takes its records."""
+
+    def start(self, harness: str) -> None:
+        self._link = audit.Link()
+        self._link.start(harness, daemon=False)
+        # What was denied to this process before that is nobody's: SYSLOG_ACTION_CLEAR. Whether all that came after it
+        # was kept shows in what the buffer starts with.
+        kernel.checked(kernel.libc.klogctl(5, None, 0))
+        _write("/dev/kmsg", audit.FIRST_MESSAGE)
+
+    def stop(self) -> dict[str, Any]:
+        lost = self._link.finish()["lost"]
+        # What is taken from its queue last is still on its way to the buffer.
+        before = ""
+        while (now := _dmesg()) != before:
+            before = now
+            time.sleep(0.1)
+        return {"audit": "", "lost": lost, "full": False}
 
 
 def _dmesg() -> str:
-    size = 1 << 20
+    size = kernel.checked(kernel.libc.klogctl(10, None, 0))  # SYSLOG_ACTION_SIZE_BUFFER
     buffer = ctypes.create_string_buffer(size)
     read = kernel.checked(kernel.libc.klogctl(3, buffer, size))  # SYSLOG_ACTION_READ_ALL
-    return str(buffer.raw[:read], "utf-8", "replace")
+    return buffer.raw[:read].decode("latin-1")
 
 
 def _write(path: str, text: str) -> None:

@@ -1,4 +1,7 @@
-"""The audit daemon of the machine: takes every record from the kernel, losing none, and writes them as auditd's RAW."""
+"""The audit daemon of the machine: takes every record from the kernel, losing none, and writes them as auditd's RAW.
+
+Without one the kernel prints its records itself: they are in its own buffer then (dmesg), which nothing takes from it.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,12 @@ _NAMES = {
 }  # fmt: skip
 """The names that auditd writes (audit-userspace's lib/msg_typetab.h); others become UNKNOWN[number], as it does."""
 _MOST = 48 << 20
+FIRST_MESSAGE = "polkit: the log of the steps begins here"
+"""The kernel's messages start with it where they are the log."""
 
 
-class Daemon:
-    """The netlink socket of the one that the kernel gives its records to."""
+class Link:
+    """The netlink socket by which the kernel's audit is set up, and by which it gives its records to a daemon."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_AUDIT)
@@ -43,15 +48,17 @@ class Daemon:
         self.records: list[bytes] = []
         self.size = 0
 
-    def start(self, harness: str) -> None:
-        """Take records from now on, with the calls and paths they belong to, but those of the type ``harness``."""
+    def start(self, harness: str, daemon: bool) -> None:
+        """From now on there are records, with the calls and paths they belong to, but those of the type ``harness``:
+        they come here where this is the ``daemon``, else the kernel prints them."""
         # Without a rule no system call is recorded beside a denial (kernel/auditsc.c, dummy contexts). This one names
         # a call that nothing makes.
         self._set(_RATE_LIMIT, 0)
         self._set(_BACKLOG_LIMIT, 0)  # no limit: what waits is memory, what is dropped is gone
         self._add_rule(_FILTER_EXIT, _ALWAYS, syscall=180)  # nfsservctl, which no kernel has any more
         self._add_rule(_FILTER_EXCLUDE, 0, subject=harness)
-        self._set(_PID, os.getpid())
+        if daemon:
+            self._set(_PID, os.getpid())
         self._set(_ENABLED, 1)
 
     def collect(self, seconds: float) -> bool:
@@ -64,7 +71,7 @@ class Daemon:
         return True
 
     def finish(self) -> dict[str, int]:
-        """Take what still waits; the kernel's own account."""
+        """Take what still waits, or let the kernel print it; the kernel's own account."""
         status = self._status()
         for _ in range(200):
             while self.collect(0.02):
@@ -132,8 +139,8 @@ def run_daemon(harness: str, ready: int, out: int) -> None:
     """A process of its own: collects until SIGTERM, then writes its account and every record to ``out``."""
     ending: list[Any] = []
     signal.signal(signal.SIGTERM, lambda *_: ending.append(True))
-    daemon = Daemon()
-    daemon.start(harness)
+    daemon = Link()
+    daemon.start(harness, daemon=True)
     os.write(ready, b"1")
     while not ending:
         daemon.collect(0.2)
