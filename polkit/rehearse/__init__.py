@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from polkit.rehearse.explained import causes_of, path_map
+from polkit.rehearse.explained import with_causes
 from polkit.rehearse.judge import Judged, StepCause, judge, read_log
 from polkit.rehearse.log_forms import FORMS, MachineLog, enriched, machine_log
 from polkit.rehearse.operations import OPERATIONS
@@ -23,7 +23,6 @@ __all__ = [
     "Scenario",
     "Step",
     "StepCause",
-    "causes_of",
     "check_directory",
     "enriched",
     "judge",
@@ -34,5 +33,6 @@ __all__ = [
     "rehearsal_object",
     "rehearsal_text",
     "rehearse",
+    "with_causes",
     "write_results",
 ]
