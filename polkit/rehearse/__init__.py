@@ -27,7 +27,6 @@ __all__ = [
     "enriched",
     "judge",
     "machine_log",
-    "path_map",
     "read_log",
     "read_scenario",
     "rehearsal_object",
