@@ -269,7 +269,7 @@ def _own_module(scenario: Scenario, steps: tuple[Step, ...], target: TargetPolic
     lines = [f"(type {HARNESS})", f"(roletype system_r {HARNESS})", f"(typepermissive {HARNESS})"]
     for domain in domains:
         lines.append(f"(allow {domain} {HARNESS} (fd (use)))")
-        lines.append(f"(allow {domain} {HARNESS} (fifo_file (read write getattr append)))")
+        lines.append(f"(allow {domain} {HARNESS} (fifo_file (append getattr ioctl read write)))")
         lines.append(f"(allow {domain} {HARNESS} (process (sigchld)))")
     if learn:
         own = sorted({step.domain or scenario.workload.domain for step in steps if step.domain is None})
