@@ -22,7 +22,7 @@ from polkit.policy import TargetPolicy
 _NODE = "chr_file"
 _TELLS_NOTHING = frozenset(("EACCES", "EPERM", "EINTR", "ENOTTY"))
 """Answers that need no driver: refused before it was asked, interrupted, or nobody there who knows the command."""
-_LONGEST = 8
+_LONGEST = 4
 """So many commands go into one line for a person."""
 
 
