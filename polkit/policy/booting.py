@@ -15,7 +15,11 @@ from typing import NamedTuple, Optional
 from polkit.errors import CompileError, SourceError, UsageError
 from polkit.model import Context
 from polkit.module import PRIORITY, copy_store, does_not_link, refuse_shadowing, run_tool
+<<<<<<< Updated upstream
 from polkit.policy.interface import TargetPolicy
+=======
+from polkit.policy.boot_cache import CONTEXTS, POLICY, boot_key, recall, remember
+>>>>>>> Stashed changes
 from polkit.policy.labels import FileLabels
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.target import load
@@ -61,13 +65,14 @@ def policy_to_boot(
     place: Path,
     dontaudit: bool = False,
     ports: Sequence[LocalPort] = (),
+    keep: bool = True,
 ) -> BootPolicy:
     """Build the policy of ``files`` with ``modules`` (``.pp``, ``.cil``) and ``own``, a name and its CIL, in ``place``.
 
     ``place`` is a directory that is not there yet; what comes back lives in it. ``dontaudit``: whether the policy's
-    dontaudit rules stay. ``ports``: an administrator's port labels beside the policy's own. Raises UsageError for what
-    is no module, SourceError without a module store, CompileError when it does not link, MissingDependency without
-    semodule.
+    dontaudit rules stay. ``ports``: an administrator's port labels beside the policy's own. ``keep``: remember
+    it for the next machine with the same store and modules. Raises UsageError for what is no module, SourceError
+    without a module store, CompileError when it does not link, MissingDependency without semodule.
     """
     if files.store is None or files.root is None:
         raise SourceError(
@@ -81,13 +86,19 @@ def policy_to_boot(
     copy_store(files.store, root, files.root, expand_check=False)
     if ports:
         _label_ports(root / "var/lib/selinux" / files.store.name / "active/ports.local", ports)
-    install = [word for name in (*names, f"{own[0]}.cil") for word in ("-i", name)]
+    names.append(f"{own[0]}.cil")
     silent = [] if dontaudit else ["-D"]
+    key = boot_key(root, files.store.name, work, names, silent) if keep else None
+    if recall(key, place / "kept"):
+        return BootPolicy(place / "kept" / POLICY, FileLabels(place / "kept" / CONTEXTS))
+    install = [word for name in names for word in ("-i", name)]
     command = ["semodule", "-p", str(root), "-s", files.store.name, "-N", "-n", *silent, "-X", str(PRIORITY)]
     run = run_tool([*command, *install], work, _SECONDS)
     if run.status != 0:
-        raise _refused([work / name for name in names], own[0], files.store, run.output)
-    return BootPolicy(*_built(root, files.store.name))
+        raise _refused([work / name for name in names[:-1]], own[0], files.store, run.output)
+    policy, contexts = _built(root, files.store.name)
+    remember(key, policy, contexts)
+    return BootPolicy(policy, FileLabels(contexts))
 
 
 def _label_ports(local: Path, ports: Sequence[LocalPort]) -> None:
@@ -124,7 +135,7 @@ def _refused(modules: list[Path], own: str, store: Path, output: str) -> Excepti
     return does_not_link((named or modules)[0], store, output)
 
 
-def _built(root: Path, name: str) -> tuple[Path, FileLabels]:
+def _built(root: Path, name: str) -> tuple[Path, Path]:
     home = root / "etc/selinux" / name
     kern = root / "var/lib/selinux" / name / "active/policy.kern"
     contexts = home / "contexts/files/file_contexts"
@@ -132,4 +143,4 @@ def _built(root: Path, name: str) -> tuple[Path, FileLabels]:
         raise SourceError(f"semodule built no policy in {root}")
     if not contexts.is_file():
         raise SourceError(f"semodule wrote no file contexts in {root}")
-    return kern, FileLabels(contexts)
+    return kern, contexts

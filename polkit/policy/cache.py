@@ -28,15 +28,18 @@ from typing import Optional
 _FORMAT = 1
 _MAGIC = b"polkit index"
 _HEAD = struct.Struct("<12sI32s32s")
-_MOST_ENTRIES = 16
-"""A policy has some four: its contents, its store's neverallow rules, what the store builds, a base to inherit."""
+INDEX, BOOT = "index", "boot"
+_MOST_ENTRIES = {INDEX: 16, BOOT: 6}
+"""Of each kind. A policy has some four of the first: its contents, its store's neverallow rules, what the store builds,
+a base to inherit; and one of the second for each set of modules that a machine was booted with."""
 _LARGEST = 64 * 1024 * 1024
 """Of an entry, and of what it unpacks to; a distribution's policy packs to 0.5 and unpacks to 3.5 MB."""
-_OURS = re.compile(r"[0-9a-f]{64}\.(?:index|[0-9a-f]{16})\Z")
-"""An entry, or one that is being written."""
+_UNFINISHED = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{16}\Z")
+_KEY = re.compile(r"[0-9a-f]{64}\Z")
 _READERS = (
     *("constraints.py", "contents.py", "encoding.py", "facts.py", "index.py", "ports.py"),
-    *("baseline.py", "neverallow.py", "store_neverallows.py", "store.py", "whatif.py", "inheritance.py", "standin.py"),
+    *("baseline.py", "boot_cache.py", "booting.py", "neverallow.py", "store_neverallows.py", "store.py", "whatif.py"),
+    *("inheritance.py", "standin.py"),
 )
 _OPENED = os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -57,25 +60,25 @@ def entry_key(*sources: str) -> Optional[str]:
     return digest.hexdigest()
 
 
-def fetch(key: str) -> Optional[bytes]:
+def fetch(key: str, kind: str = INDEX) -> Optional[bytes]:
     """The data kept under a key; None where there is none, or none to be trusted."""
     try:
         with _opened_folder(create=False) as folder:
-            return _unsealed(_read(f"{key}.index", folder), bytes.fromhex(key))
+            return _unsealed(_read(f"{key}.{kind}", folder), bytes.fromhex(key))
     except (OSError, ValueError, zlib.error):
         return None
 
 
-def keep(key: str, data: bytes) -> None:
-    """Keep data under a key, in place of any that stands there, and let the oldest entries go. Nothing is kept where
-    that can't be done.
+def keep(key: str, data: bytes, kind: str = INDEX) -> None:
+    """Keep data under a key, in place of any that stands there, and let the oldest entries of its kind go. Nothing is
+    kept where that can't be done.
     """
     sealed = _sealed(data, bytes.fromhex(key))
     if max(len(data), len(sealed)) > _LARGEST:
         return
     with suppress(OSError, ValueError), _opened_folder(create=True) as folder:
-        _write(f"{key}.index", sealed, folder)
-        _let_go(folder, f"{key}.index")
+        _write(f"{key}.{kind}", sealed, folder)
+        _let_go(folder, f"{key}.{kind}", kind)
 
 
 def _folder(environ: Mapping[str, str]) -> Optional[Path]:
@@ -138,14 +141,15 @@ def _write(name: str, data: bytes, folder: int) -> None:
         raise
 
 
-def _let_go(folder: int, newest: str) -> None:
+def _let_go(folder: int, newest: str, kind: str) -> None:
     """Remove the oldest entries, and files that a process left half-written, until few enough are left."""
     aged = []
     for name in os.listdir(folder):
-        if _OURS.match(name) and name != newest:
+        key, _, end = name.partition(".")
+        if name != newest and ((end == kind and _KEY.match(key)) or _UNFINISHED.match(name)):
             with suppress(FileNotFoundError):  # another process lets it go
                 aged.append((os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime_ns, name))
-    for _, name in sorted(aged, reverse=True)[_MOST_ENTRIES - 1 :]:
+    for _, name in sorted(aged, reverse=True)[_MOST_ENTRIES[kind] - 1 :]:
         with suppress(OSError):
             os.unlink(name, dir_fd=folder)
 
