@@ -15,11 +15,8 @@ from typing import NamedTuple, Optional
 from polkit.errors import CompileError, SourceError, UsageError
 from polkit.model import Context
 from polkit.module import PRIORITY, copy_store, does_not_link, refuse_shadowing, run_tool
-<<<<<<< Updated upstream
-from polkit.policy.interface import TargetPolicy
-=======
 from polkit.policy.boot_cache import CONTEXTS, POLICY, boot_key, recall, remember
->>>>>>> Stashed changes
+from polkit.policy.interface import TargetPolicy
 from polkit.policy.labels import FileLabels
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.target import load
