@@ -118,20 +118,15 @@ def rehearse(request: RehearsalRequest, say: Callable[[str], None] = lambda phas
         scenario = changed.scenario
         policy = policy_to_boot(files, modules, (_MODULE, own), place / "policy", ports=_ports(changed, mls))
         policy = replace(policy, labels=_labels(policy.labels, changed, mls))
-        filesystem = target.type_name(_FILE_SYSTEM)
-        plan = guest_plan(
-            scenario, steps, policy.label, mls, not request.permissive, filesystem, changed.booleans, request.log
-        )
+        fs, enforcing = target.type_name(_FILE_SYSTEM), not request.permissive
+        plan = guest_plan(scenario, steps, policy.label, mls, enforcing, fs, changed.booleans, request.log)
         write_image(plan, policy.policy, place / "image")
         say("running the machine")
         booted = time.monotonic()
         answer = boot(kernel, place / "image", place, request.seconds, request.accelerator)
-        told = _told(scenario, steps, request, answer, place, (began, time.monotonic() - booted))
-        if request.explain:
-            say("explaining the denials")
-            booted_policy = load_booted(policy, files, dict(changed.booleans))
-            told = replace(told, judged=with_causes(told.judged, told.audit, scenario, booted_policy))
-        return replace(told, remedies=changed.told)
+        times = (began, time.monotonic() - booted)
+        asked_of = load_booted(policy, files, dict(changed.booleans)) if request.explain else None
+        return replace(_told(scenario, steps, request, answer, place, times, asked_of), remedies=changed.told)
 
 
 def _scenario(request: RehearsalRequest) -> Scenario:
@@ -213,13 +208,17 @@ def _told(
     answer: dict[str, Any],
     place: Path,
     times: tuple[float, float],
+    policy: Optional[TargetPolicy],
 ) -> Rehearsal:
+    """``times``: when it all began, and how long the machine ran. ``policy``: the machine's, where causes are asked."""
     written: MachineLog = machine_log(request.log, answer["audit"], answer["dmesg"])
     log: Log = read_log(written.records)
     domains = [(step, step.domain or scenario.workload.domain) for step in steps]
     expect = ALLOWED if request.permissive or request.learn else None
     results = answer["steps"]
     judged = judge(domains, results, log, expect)
+    if policy is not None:
+        judged = with_causes(judged, written.records, scenario, policy)
     lost = max(answer["lost"], log.gaps) + int(answer["full"] or written.cut)
     return Rehearsal(
         scenario=scenario,
