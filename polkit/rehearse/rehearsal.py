@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -15,7 +15,16 @@ from polkit.errors import UsageError
 from polkit.minimize import Request, empty_domain
 from polkit.model import IDENTIFIER, Plan
 from polkit.module import fast_place
-from polkit.policy import FileLabels, LocalPort, TargetPolicy, load_booted, load_policy, locate, policy_to_boot
+from polkit.policy import (
+    BootPolicy,
+    FileLabels,
+    LocalPort,
+    TargetPolicy,
+    load_booted,
+    load_policy,
+    locate,
+    policy_to_boot,
+)
 from polkit.rehearse.explained import with_causes
 from polkit.rehearse.image import write_image
 from polkit.rehearse.judge import ALLOWED, Judged, Log, judge, read_log
@@ -42,7 +51,8 @@ class RehearsalRequest:
     fresh one. ``plan``: a plan, or its file, of which what is no rule is carried out as an administrator would:
     booleans, labels, ports, levels. ``explain``: say why the policy refuses what it refused each step, and compare with
     the kernel. ``modules`` may be directories that generate wrote. ``log`` is the form of the log (``FORMS``).
-    ``seconds`` bound the machine's life.
+    ``needs``: only the steps that are to be allowed. ``fail_fast`` stands in for what the scenario says. ``keep``: the
+    policy that is built, for the next machine. ``seconds`` bound the machine's life.
     """
 
     scenario: Path
@@ -54,6 +64,9 @@ class RehearsalRequest:
     domain: Optional[str] = None
     plan: Union[Plan, Path, None] = None
     explain: bool = False
+    needs: bool = False
+    fail_fast: Optional[bool] = None
+    keep: bool = True
     log: str = RAW
     kernel: Optional[Path] = None
     accelerator: str = "auto"
@@ -91,15 +104,18 @@ class Rehearsal:
         return 0 if self.ok else 1
 
 
-def rehearse(request: RehearsalRequest, say: Callable[[str], None] = lambda phase: None) -> Rehearsal:
-    """Boot a machine with the policy and run the scenario. ``say`` is told what is being done.
+def rehearse(
+    request: RehearsalRequest, say: Callable[[str], None] = lambda phase: None, policy: Optional[BootPolicy] = None
+) -> Rehearsal:
+    """Boot a machine with the policy and run the scenario. ``say`` is told what is being done; ``policy`` is one that
+    ``policy_for`` built for it.
 
     Raises UsageError for what is wrong in the scenario, SourceError for what can't be read, MissingDependency without
     qemu, a kernel, a policy or the policy's tools, CompileError for a module that does not link, MachineFailed.
     """
     began = time.monotonic()
     scenario = _scenario(request)
-    steps = _steps(scenario, request.learn)
+    steps = _steps(scenario, request.learn or request.needs)
     asked = _asked(request.plan)
     modules = module_files(request.modules)
     find_emulator()
@@ -112,11 +128,13 @@ def rehearse(request: RehearsalRequest, say: Callable[[str], None] = lambda phas
             module, domain = _empty_domain(request, scenario, place / "module")
             scenario, modules = with_domain(scenario, domain), (*modules, module)
         _check_domains(scenario, steps, target, bool(modules))
-        own = _own_module(scenario, steps, target, request.learn and not request.empty)
+        own = _own_module([(scenario, steps)], target, request.learn and not request.empty)
         mls = target.info is None or target.info.mls
         changed = carry_out(asked, scenario, _known(target, modules if asked else ()))
         scenario = changed.scenario
-        policy = policy_to_boot(files, modules, (_MODULE, own), place / "policy", ports=_ports(changed, mls))
+        if policy is None:
+            ports = _ports(changed, mls)
+            policy = policy_to_boot(files, modules, (_MODULE, own), place / "policy", ports=ports, keep=request.keep)
         policy = replace(policy, labels=_labels(policy.labels, changed, mls))
         fs, enforcing = target.type_name(_FILE_SYSTEM), not request.permissive
         plan = guest_plan(scenario, steps, policy.label, mls, enforcing, fs, changed.booleans, request.log)
@@ -129,6 +147,23 @@ def rehearse(request: RehearsalRequest, say: Callable[[str], None] = lambda phas
         return replace(_told(scenario, steps, request, answer, place, times, asked_of), remedies=changed.told)
 
 
+def policy_for(requests: Sequence[RehearsalRequest], place: Path) -> BootPolicy:
+    """One policy, built in the new directory ``place``, for several rehearsals that differ in their scenarios alone.
+
+    None of them learns. Raises as ``rehearse``.
+    """
+    first = requests[0]
+    runs = [(_scenario(one), _steps(_scenario(one), one.needs)) for one in requests]
+    modules, asked = module_files(first.modules), _asked(first.plan)
+    files, target = locate(first.policy), load_policy(first.policy)
+    for scenario, steps in runs:
+        _check_domains(scenario, steps, target, bool(modules))
+    changed = carry_out(asked, runs[0][0], _known(target, modules if asked else ()))
+    ports = _ports(changed, target.info is None or target.info.mls)
+    own = _own_module(runs, target, learn=False)
+    return policy_to_boot(files, modules, (_MODULE, own), place, ports=ports, keep=first.keep)
+
+
 def _scenario(request: RehearsalRequest) -> Scenario:
     """The scenario as it is to run."""
     if request.log not in FORMS:
@@ -138,6 +173,8 @@ def _scenario(request: RehearsalRequest) -> Scenario:
     if request.empty and not request.learn:
         raise UsageError("--base none is for --learn", "a domain that may do nothing is good to learn in only")
     scenario = read_scenario(request.scenario)
+    if request.fail_fast is not None:
+        scenario = replace(scenario, fail_fast=request.fail_fast)
     check_binds(scenario)
     if request.domain is None:
         return scenario
@@ -258,21 +295,21 @@ def _check_domains(scenario: Scenario, steps: tuple[Step, ...], target: TargetPo
         )
 
 
-def _own_module(scenario: Scenario, steps: tuple[Step, ...], target: TargetPolicy, learn: bool) -> str:
+def _own_module(runs: Sequence[tuple[Scenario, tuple[Step, ...]]], target: TargetPolicy, learn: bool) -> str:
     """The domain that runs the steps, as CIL; what each step's domain needs to be run by it; and what is permissive.
 
     The steps hold two pipes of the harness as their standard streams (``guest/steps.py``). Device nodes stand on the
     one file system that the machine has, where a host has them on devtmpfs.
     """
-    domains = sorted({step.domain or scenario.workload.domain for step in steps})
+    domains = sorted({step.domain or scenario.workload.domain for scenario, steps in runs for step in steps})
     lines = [f"(type {HARNESS})", f"(roletype system_r {HARNESS})", f"(typepermissive {HARNESS})"]
     for domain in domains:
         lines.append(f"(allow {domain} {HARNESS} (fd (use)))")
         lines.append(f"(allow {domain} {HARNESS} (fifo_file (append getattr ioctl read write)))")
         lines.append(f"(allow {domain} {HARNESS} (process (sigchld)))")
     if learn:
-        own = sorted({step.domain or scenario.workload.domain for step in steps if step.domain is None})
-        lines += [f"(typepermissive {domain})" for domain in own]
+        own = {scenario.workload.domain for scenario, steps in runs if any(step.domain is None for step in steps)}
+        lines += [f"(typepermissive {domain})" for domain in sorted(own)]
     if target.types("device_node") and target.type_name(_FILE_SYSTEM):
         lines.append(f"(allow device_node {_FILE_SYSTEM} (filesystem (associate)))")
     return "\n".join(lines) + "\n"
