@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Where to write; ./NAME if not given."
 )
 @click.option("--force", is_flag=True, help="Write into a directory that exists.")
+@click.option("--if-file", is_flag=True, help="Write NAME.if, too: interfaces for modules that use this one's types.")
 @click.option("--interactive", is_flag=True, help="Choose the remedy of each decision at the terminal.")
 @click.option(
     "--choices",

@@ -26,7 +26,7 @@ from polkit.minimize.planning import make_plan
 from polkit.minimize.question import Settings
 from polkit.minimize.writing import prepare_directory, publish
 from polkit.model import Decision, Denials, ModuleSource, Plan
-from polkit.module import compile_module
+from polkit.module import compile_module, render_if
 from polkit.policy import Inheritance, TargetPolicy, load_policy, read_booleans, risk_ids
 
 DEFAULT_NAME = "polkit_local"
@@ -67,6 +67,7 @@ class Request:
     interfaces: bool = False
     headers: Optional[Path] = None
     allow_extra: Optional[int] = None
+    if_file: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def generate(
     plan, source = _with_interfaces(plan, source, policy, interfaces, progress)
     if source is None and directory is None:
         return Outcome(plan, breaches=breaches(plan, None, config.gates), stale=stale)
-    return replace(_write(plan, source, name, policy, config, target), stale=stale)
+    return replace(_write(plan, source, name, policy, config, target, request.if_file), stale=stale)
 
 
 def choices_path(request: Request, directory: Optional[Path]) -> Path:
@@ -213,20 +214,30 @@ def check_name(request: Request, config: Config) -> str:
 
 
 def _write(
-    plan: Plan, source: Optional[ModuleSource], name: str, policy: TargetPolicy, config: Config, target: Path
+    plan: Plan,
+    source: Optional[ModuleSource],
+    name: str,
+    policy: TargetPolicy,
+    config: Config,
+    target: Path,
+    if_file: bool,
 ) -> Outcome:
     """Compile into a scratch directory beside the target, then put all files in place of an earlier run's."""
     with publish(target) as scratch:
         if source is not None:
             formats = [one.policydb for one in config.targets.values() if one.policydb is not None]
             compiled = compile_module(source, scratch.path, policydb=min(formats, default=None))
-            files = (*compiled.files, "plan.json")
+            files = compiled.files
+            if if_file:
+                (scratch.path / f"{name}.if").write_text(render_if(source), encoding="ascii")
+                files = (*files, f"{name}.if")
+            files = (*files, "plan.json")
             shared = frozenset(config.minimize.shared_domains)
             plan = replace(plan, module=describe_module(source, plan, policy, shared, files))
             if compiled.cil_reason is not None:
                 plan = replace(plan, notes=(*plan.notes, f"The module goes out as CIL: {compiled.cil_reason}."))
         (scratch.path / "plan.json").write_text(plan_text(plan), encoding="ascii")
-        written = scratch.put_in_place(tuple(f"{name}.{suffix}" for suffix in ("te", "fc", "pp", "cil")))
+        written = scratch.put_in_place(tuple(f"{name}.{suffix}" for suffix in ("te", "fc", "if", "pp", "cil")))
     return Outcome(plan, target, written, breaches(plan, source, config.gates))
 
 

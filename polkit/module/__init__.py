@@ -1,5 +1,5 @@
-"""Policy text as data: writes an AccessSet as ``.te``, ``.fc`` and CIL, compiles it, links it into a module store, and
-reads the interfaces of the reference policy.
+"""Policy text as data: writes an AccessSet as ``.te``, ``.fc``, ``.if`` and CIL, compiles it, links it into a module
+store, and reads the interfaces of the reference policy.
 
 Knows no target policy: what a foreign name is (a type or an attribute) comes in as an argument.
 """
@@ -11,6 +11,7 @@ from polkit.module.compile import OLDEST, CompiledModule, build_package, compile
 from polkit.module.expansion import ARGUMENTS, Expansion, expand
 from polkit.module.fc import KINDS, precedence, quote_path, render_fc, tree_pattern
 from polkit.module.headers import Definition, Headers, definitions, find_headers, read_headers
+from polkit.module.if_writing import render_if
 from polkit.module.inherited import te_condition
 from polkit.module.link import (
     PRIORITY,
@@ -64,6 +65,7 @@ __all__ = [
     "refuse_shadowing",
     "render_cil",
     "render_fc",
+    "render_if",
     "render_te",
     "run_tool",
     "run_tools",
