@@ -175,7 +175,7 @@ def _failed(step: Step, errno: str, detail: str, refused: bool) -> tuple[str, st
 def _executed(step: Step, result: Mapping[str, Any], refused: bool) -> tuple[str, str]:
     """The new program took over; whether it could start shows in how it ended."""
     status, output = result["status"], str(result["output"]).strip()[-200:]
-    if step.operation == "exec" and status not in (_KILLED, _NO_MEMORY_MAP):
+    if step.operation in ("exec", "transition") and status not in (_KILLED, _NO_MEMORY_MAP):
         return ALLOWED, ""
     if status == 0:
         return ALLOWED, ""

@@ -218,6 +218,9 @@ def _told_step(step: Step, scenario: Scenario, contexts: _Contexts) -> dict[str,
     label = arguments.get("label")
     if isinstance(label, str):
         arguments["context"] = contexts.file(label, step.level if step.level else None)
+    into = arguments.get("into")
+    if isinstance(into, str):
+        arguments["context"] = contexts.process(into, step.level or workload.level)
     own = step.domain is None
     return {
         "name": step.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -285,7 +285,7 @@ def _check_domains(scenario: Scenario, steps: tuple[Step, ...], target: TargetPo
     """UsageError for a domain that the policy lacks; where there are modules, it may be one of theirs."""
     named = {step.domain or scenario.workload.domain for step in steps}
     named |= {listener.domain for listener in scenario.listeners} | {process.domain for process in scenario.processes}
-    named |= {thing.server for thing in scenario.things if thing.server}
+    named |= {thing.server for thing in scenario.things if thing.server} | _entered(steps)
     missing = sorted(domain for domain in named if target.type_name(domain) is None)
     if missing and not modules:
         nearest = ", ".join(target.nearest("type", missing[0]))
@@ -295,13 +295,21 @@ def _check_domains(scenario: Scenario, steps: tuple[Step, ...], target: TargetPo
         )
 
 
+def _entered(steps: Iterable[Step]) -> set[str]:
+    """The domains that steps execute into."""
+    return {str(step.arguments["into"]) for step in steps if "into" in step.arguments}
+
+
 def _own_module(runs: Sequence[tuple[Scenario, tuple[Step, ...]]], target: TargetPolicy, learn: bool) -> str:
     """The domain that runs the steps, as CIL; what each step's domain needs to be run by it; and what is permissive.
 
     The steps hold two pipes of the harness as their standard streams (``guest/steps.py``). Device nodes stand on the
     one file system that the machine has, where a host has them on devtmpfs.
     """
-    domains = sorted({step.domain or scenario.workload.domain for scenario, steps in runs for step in steps})
+    every = [(scenario, step) for scenario, steps in runs for step in steps]
+    domains = sorted(
+        {step.domain or scenario.workload.domain for scenario, step in every} | _entered(step for _, step in every)
+    )
     lines = [f"(type {HARNESS})", f"(roletype system_r {HARNESS})", f"(typepermissive {HARNESS})"]
     for domain in domains:
         lines.append(f"(allow {domain} {HARNESS} (fd (use)))")

@@ -257,7 +257,9 @@ def _argument(table: _Table, key: str, kind: str, operation: str) -> Optional[Ar
         value = table.word(key, words.CHOICES[key], default)
     elif key == "label":
         value = table.matching(key, _LABEL, "a type or a context", default)
-    elif key == "segment":
+    elif key == "into":
+        value = table.type(key, default)
+    elif key in ("segment", "queue"):
         value = table.matching(key, re.compile(r"[A-Za-z0-9_.-]{1,64}\Z"), "a name without /", default)
     else:
         value = table.text(key, default)

@@ -11,8 +11,9 @@ from polkit.rehearse import OPERATIONS, RehearsalRequest, rehearse
 from tests.rehearse.conftest import HEAD, WriteScenario
 
 CAPABILITIES = {
-    "ipc_lock", "mknod", "net_admin", "net_bind_service", "net_raw", "setgid", "setuid", "sys_admin", "sys_boot",
-    "sys_chroot", "sys_module", "sys_nice", "sys_rawio", "sys_resource", "sys_time", "syslog",
+    "audit_control", "bpf", "ipc_lock", "mknod", "net_admin", "net_bind_service", "net_raw", "perfmon", "setgid",
+    "setuid", "sys_admin", "sys_boot", "sys_chroot", "sys_module", "sys_nice", "sys_ptrace", "sys_rawio",
+    "sys_resource", "sys_time", "syslog",
 }  # fmt: skip
 
 THINGS = """
@@ -38,6 +39,10 @@ stand-in = true
 
 [[thing]]
 path = "/data/busybox"
+copy = "busybox"
+
+[[thing]]
+path = "/usr/sbin/sshd"
 copy = "busybox"
 
 [[thing]]
@@ -69,6 +74,12 @@ DEEDS = [
     ("write", 'path = "/data/dir/file"\nappend = true', "append open", "file"),
     ("list", 'path = "/data/dir"', "read open", "dir"),
     ("stat", 'path = "/data/dir/file"', "getattr", "file"),
+    ("readlink", 'path = "/data/link"', "read", "lnk_file"),
+    ("statfs", 'path = "/data"', "getattr", "filesystem"),
+    ("watch", 'path = "/data/dir"', "watch", "dir"),
+    ("lock", 'path = "/data/dir/file"', "lock", "file"),
+    ("fifo", 'path = "/data/dir/pipe"', "create open read write", "fifo_file"),
+    ("execmod", 'path = "/data/busybox"', "execmod", "file"),
     ("create", 'path = "/data/new"\nmode = "0600"', "create write", "file"),
     ("mkdir", 'path = "/data/made"', "create", "dir"),
     ("rmdir", 'path = "/data/empty"', "rmdir", "dir"),
@@ -85,21 +96,36 @@ DEEDS = [
     ("mmap", 'path = "/data/dir/file"\nprot = ["read", "exec"]', "map execute", "file"),
     ("exec", 'path = "/data/busybox"\narguments = ["false"]', "execute execute_no_trans", "file"),
     ("program", 'path = "/data/program"', "execute execute_no_trans", "file"),
+    ("transition", 'path = "/usr/sbin/sshd"\ninto = "sshd_t"', "setexec transition", "process"),
+    ("serve", "port = 8002", "accept listen name_bind name_connect getopt ioctl read write", "tcp_socket"),
     ("bind", 'port = 8000\nprotocol = "udp"', "name_bind", "udp_socket"),
     ("listen", "port = 8001", "listen", "tcp_socket"),
     ("connect", "port = 443", "name_connect", "tcp_socket"),
     ("unix-listen", 'path = "/data/dir/made.sock"', "create", "sock_file"),
     ("unix-connect", 'path = "/data/socket"', "connectto", "unix_stream_socket"),
     ("socket", 'family = "AF_NETLINK"\ntype = "SOCK_RAW"', "create", "netlink_route_socket"),
+    ("netlink", 'subsystem = "route"', "bind create getattr nlmsg_read read write", "netlink_route_socket"),
+    ("process-info", 'process = "victim"', "getcap getpgid getsched getsession signull", "process"),
+    ("schedule", 'process = "victim"', "setsched", "process"),
     ("signal", 'process = "victim"', "signal", "process"),
     ("ptrace", 'process = "victim"', "ptrace", "process"),
     ("read-memory", 'process = "victim"', "ptrace", "process"),
     ("execmem", "", "execmem", "process"),
+    ("execheap", "", "execheap", "process"),
+    ("execstack", "", "execstack", "process"),
+    ("memfd", "", "execute map", "file"),
+    ("mmap-zero", "", "mmap_zero", "memprotect"),
+    ("semaphore", "", "create destroy unix_write write", "sem"),
+    ("message-queue", 'queue = "ring"', "create open", "file"),
+    ("keyring", "", "write", "key"),
+    ("user-namespace", "", "sys_admin", "cap_userns"),
+    ("kernel-log", "", "syslog_read", "system"),
+    ("ask-policy", "", "compute_av", "security"),
     ("shm", 'segment = "ring"', "create", "file"),
     ("sysv-shm", "", "create", "shm"),
-    ("io_uring", "", "create", "anon_inode"),
+    ("io_uring", "sqpoll = true", "create", "anon_inode"),
     ("userfaultfd", "", "create", "anon_inode"),
-    ("perf_event", "", "open", "perf_event"),
+    ("perf_event", "kernel = true\ncpu = true", "cpu kernel open read", "perf_event"),
     ("bpf", "", "map_create", "bpf"),
     ("mount", 'path = "/data/empty2"', "mount", "filesystem"),
     ("load-module", "", "module_load", "system"),

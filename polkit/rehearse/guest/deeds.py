@@ -12,14 +12,16 @@ import struct
 from collections.abc import Mapping
 from typing import Any, Callable
 
-from . import capabilities
+from . import capabilities, memory, messages, processes
 from .kernel import checked, libc, mmap, mount, syscall
 
 _PAGE = 4096
 _PROT = {"read": 1, "write": 2, "exec": 4}
-_SHARED, _PRIVATE, _ANONYMOUS = 1, 2, 0x20
+_SHARED, _PRIVATE = 1, 2
 _ATTACH, _DETACH = 16, 17
 _LONGEST_READ = 1 << 16
+_MODIFIED_OR_MADE = 0x102  # IN_MODIFY, IN_CREATE
+_SQPOLL = 2
 Arguments = Mapping[str, Any]
 
 
@@ -46,6 +48,15 @@ def _do_write(told: Arguments) -> None:
 
 def _do_list(told: Arguments) -> None:
     os.listdir(told["path"])
+
+
+def _do_watch(told: Arguments) -> None:
+    descriptor = checked(libc.inotify_init1(os.O_CLOEXEC))
+    checked(libc.inotify_add_watch(descriptor, os.fsencode(told["path"]), _MODIFIED_OR_MADE))
+
+
+def _do_lock(told: Arguments) -> None:
+    fcntl.flock(_open(told["path"], os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _do_create(told: Arguments) -> None:
@@ -142,10 +153,6 @@ def _do_read_memory(told: Arguments) -> None:
     syscall("process_vm_readv", told["pid"], ctypes.c_char_p(here), 1, ctypes.c_char_p(there), 1, 0)
 
 
-def _do_execmem(_: Arguments) -> None:
-    mmap(_PAGE, 7, _PRIVATE | _ANONYMOUS)
-
-
 def _do_shm(told: Arguments) -> None:
     descriptor = _open(f"/dev/shm/{told['segment']}", os.O_RDWR | os.O_CREAT, 0o600)
     os.ftruncate(descriptor, _PAGE)
@@ -159,8 +166,9 @@ def _do_sysv_shm(_: Arguments) -> None:
     checked(libc.shmctl(identifier, 0, None))  # IPC_RMID
 
 
-def _do_io_uring(_: Arguments) -> None:
-    parameters = ctypes.create_string_buffer(120)
+def _do_io_uring(told: Arguments) -> None:
+    flags = _SQPOLL if told.get("sqpoll") else 0
+    parameters = ctypes.create_string_buffer(struct.pack("III", 0, 0, flags), 120)
     descriptor = syscall("io_uring_setup", 4, parameters)
     mmap(_PAGE, 3, _SHARED, descriptor)
 
@@ -169,12 +177,14 @@ def _do_userfaultfd(_: Arguments) -> None:
     syscall("userfaultfd", os.O_CLOEXEC)
 
 
-def _do_perf_event(_: Arguments) -> None:
-    # perf_event_open(2): a software counter (type 1) of context switches (3), of this very process, user space only.
+def _do_perf_event(told: Arguments) -> None:
+    # perf_event_open(2): a software counter (type 1) of context switches (3); without bits 5 and 6 in the kernel too.
     attributes = bytearray(112)
     struct.pack_into("IIQ", attributes, 0, 1, 112, 3)
-    struct.pack_into("Q", attributes, 40, 1 << 5 | 1 << 6)
-    syscall("perf_event_open", (ctypes.c_char * 112).from_buffer(attributes), 0, -1, -1, 0)
+    struct.pack_into("Q", attributes, 40, 0 if told.get("kernel") else 1 << 5 | 1 << 6)
+    process, cpu = (-1, 0) if told.get("cpu") else (0, -1)
+    descriptor = syscall("perf_event_open", (ctypes.c_char * 112).from_buffer(attributes), process, cpu, -1, 0)
+    os.read(descriptor, 8)
 
 
 def _do_bpf(_: Arguments) -> None:
@@ -196,11 +206,18 @@ def _do_setenforce(_: Arguments) -> None:
 
 
 DEEDS: dict[str, Callable[[Arguments], object]] = {
+    **memory.DEEDS,
+    **messages.DEEDS,
+    **processes.DEEDS,
     "open": _do_open,
     "read": _do_read,
     "write": _do_write,
     "list": _do_list,
     "stat": lambda told: os.lstat(told["path"]),
+    "readlink": lambda told: os.readlink(told["path"]),
+    "statfs": lambda told: os.statvfs(told["path"]),
+    "watch": _do_watch,
+    "lock": _do_lock,
     "create": _do_create,
     "mkdir": lambda told: os.mkdir(told["path"]),
     "rmdir": lambda told: os.rmdir(told["path"]),
@@ -226,7 +243,6 @@ DEEDS: dict[str, Callable[[Arguments], object]] = {
     "signal": _do_signal,
     "ptrace": _do_ptrace,
     "read-memory": _do_read_memory,
-    "execmem": _do_execmem,
     "shm": _do_shm,
     "sysv-shm": _do_sysv_shm,
     "io_uring": _do_io_uring,

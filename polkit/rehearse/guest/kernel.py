@@ -24,6 +24,9 @@ MNT_DETACH = 2
 _NUMBERS = {
     "pivot_root": 155,
     "init_module": 175,
+    "mq_open": 240,
+    "mq_unlink": 241,
+    "add_key": 248,
     "perf_event_open": 298,
     "process_vm_readv": 310,
     "bpf": 321,

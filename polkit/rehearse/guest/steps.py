@@ -17,6 +17,7 @@ from .deeds import DEEDS, errno_name
 
 SETUP, BEGUN, DONE, FAILED, EXECUTING = range(5)
 """How far a step came. EXECUTING: it went into execve and did not come back."""
+_EXECUTIONS = ("exec", "program", "transition")
 _SLOT = struct.Struct("=BI200s")
 _MOST_OUTPUT = 1 << 16
 FIRST_USER = 100_000
@@ -27,7 +28,7 @@ def run_step(
     number: int, step: Mapping[str, Any], root: Any, bystanders: world.Bystanders, seconds: float
 ) -> dict[str, Any]:
     """What the step got: ``state``, ``errno``, ``status`` (of a program), ``output``, ``pid``, ``seconds``."""
-    told = dict(step["arguments"])
+    told = {**step["arguments"], "own": step["context"]}
     if "process" in told:
         told["pid"] = bystanders.pid(told["process"])
         told["address"] = ctypes.addressof(world.MARK)
@@ -81,7 +82,7 @@ def _child(
         _prepare(number, step, root, stdin, stdout)
         deed = DEEDS[step["operation"]]
         kernel.set_attribute("current", step["context"])
-        state = EXECUTING if step["operation"] in ("exec", "program") else BEGUN
+        state = EXECUTING if step["operation"] in _EXECUTIONS else BEGUN
         _SLOT.pack_into(slot, 0, state, 0, b"")
         deed(told)
         _SLOT.pack_into(slot, 0, DONE, 0, b"")
