@@ -5,6 +5,7 @@ Paths are the host's. What a machine can't be changed by is listed with the reas
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Optional
@@ -114,6 +115,8 @@ def _change(change: Change, work: _Work) -> tuple[bool, str]:
         return _restored(change, work)
     if isinstance(change, (FileContext, PortRange)) and not work.known.has_type(change.type):
         return False, f"the policy has no type {change.type}: give the plan's module with --module"
+    if isinstance(change, FileContext) and not _is_pattern(change.pattern):
+        return False, f"{change.pattern} is no regular expression"
     work.changes[change] = None
     if isinstance(change, FileContext):
         return True, f"file_contexts has {change.pattern} as {change.type}"
@@ -123,6 +126,15 @@ def _change(change: Change, work: _Work) -> tuple[bool, str]:
     if isinstance(change, Equivalence):
         return True, f"{change.path} is labelled as {change.like} is"
     return True, f"{change.name} is {'on' if change.value else 'off'}"
+
+
+def _is_pattern(text: str) -> bool:
+    """As Python reads it, which stands in for PCRE2 here: libselinux passes an entry by that it can't compile."""
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return True
 
 
 def _restored(restore: Restore, work: _Work) -> tuple[bool, str]:
