@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Optional
+from typing import Optional, Union
 
 from polkit.model import FileContext
 from polkit.rehearse.changes import Change, Equivalence, PortRange, Restore, Setting, read_command
@@ -91,7 +91,7 @@ def _booleans(remedy: AskedRemedy, work: _Work) -> tuple[bool, str]:
         return False, f"the policy has no boolean {missing[0]}" if missing else "it names no boolean"
     for name, value in remedy.settings:
         work.changes[Setting(name, value)] = None
-    return True, ", ".join(f"{name} is {'on' if value else 'off'}" for name, value in remedy.settings)
+    return True, ", ".join(_done(Setting(name, value)) for name, value in remedy.settings)
 
 
 def _commands(remedy: AskedRemedy, work: _Work) -> tuple[bool, str]:
@@ -118,14 +118,18 @@ def _change(change: Change, work: _Work) -> tuple[bool, str]:
     if isinstance(change, FileContext) and not _is_pattern(change.pattern):
         return False, f"{change.pattern} is no regular expression"
     work.changes[change] = None
+    return True, _done(change)
+
+
+def _done(change: Union[FileContext, PortRange, Equivalence, Setting]) -> str:
     if isinstance(change, FileContext):
-        return True, f"file_contexts has {change.pattern} as {change.type}"
+        return f"file_contexts has {change.pattern} as {change.type}"
     if isinstance(change, PortRange):
         numbers = str(change.low) if change.low == change.high else f"{change.low}-{change.high}"
-        return True, f"{change.protocol} port {numbers} is {change.type}"
+        return f"{change.protocol} port {numbers} is {change.type}"
     if isinstance(change, Equivalence):
-        return True, f"{change.path} is labelled as {change.like} is"
-    return True, f"{change.name} is {'on' if change.value else 'off'}"
+        return f"{change.path} is labelled as {change.like} is"
+    return f"{change.name} is {'on' if change.value else 'off'}"
 
 
 def _is_pattern(text: str) -> bool:
