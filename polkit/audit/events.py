@@ -48,16 +48,31 @@ class Circumstances:
     """How an ioctl ended: ``success`` or the name of the error."""
 
 
+Held = tuple[tuple[str, tuple[Denial, ...], tuple[tuple[Claim, str], ...]], ...]
+"""Events in the order they began: name, denials, companions."""
+
+
 class EventWindow:
     """The latest events, bounded in every direction. ``finish`` gets each denial with its circumstances, once.
 
     ``wanted`` says whether the circumstances of a denial are worth finding; where not, it gets empty ones.
     """
 
-    def __init__(self, finish: Callable[[Denial, Circumstances], None], wanted: Callable[[Denial], bool]) -> None:
+    def __init__(
+        self,
+        finish: Callable[[Denial, Circumstances], None],
+        wanted: Callable[[Denial], bool],
+        held: Held = (),
+    ) -> None:
         self._finish = finish
         self._wanted = wanted
-        self._events: OrderedDict[str, _Event] = OrderedDict()
+        self._events: OrderedDict[str, _Event] = OrderedDict(
+            (name, _Event(list(denials), list(companions))) for name, denials, companions in held
+        )
+
+    def held(self) -> Held:
+        """All that a window knows: another one that begins with it goes on where this one is."""
+        return tuple((name, tuple(event.denials), tuple(event.companions)) for name, event in self._events.items())
 
     def denial(self, denial: Denial) -> None:
         """Take a denial in."""

@@ -100,20 +100,26 @@ class _Content:
         self.lines += self._last != b"\n"
 
     @property
-    def identity(self) -> str:
-        return hashlib.sha256(self._start).hexdigest()
+    def start(self) -> bytes:
+        """The first IDENTITY bytes."""
+        return bytes(self._start)
 
-    @property
-    def marks(self) -> str:
-        """See Partial."""
-        running, marks = hashlib.sha256(), []
-        *lines, rest = bytes(self._start).split(b"\n")
-        if not rest and self.size == len(self._start):
-            del lines[-1:]  # the whole is no beginning of itself
-        for line in lines[:MOST_MARKS]:
-            running.update(line + b"\n")
-            marks.append(running.hexdigest()[:MARK])
-        return "".join(marks)
+
+def as_ledger(start: bytes, partial: Partial) -> Ledger:
+    """The ledger of one source: what was counted of it, under the identity that its first IDENTITY bytes give it."""
+    return Ledger({hashlib.sha256(start).hexdigest(): replace(partial, marks=_marks(start, partial.bytes))})
+
+
+def _marks(start: bytes, size: int) -> str:
+    """See Partial."""
+    running, marks = hashlib.sha256(), []
+    *lines, rest = start.split(b"\n")
+    if not rest and size == len(start):
+        del lines[-1:]  # the whole is no beginning of itself
+    for line in lines[:MOST_MARKS]:
+        running.update(line + b"\n")
+        marks.append(running.hexdigest()[:MARK])
+    return "".join(marks)
 
 
 def _read_source(source: Source, options: ReadOptions, stdin: Optional[BinaryIO], meter: _Meter) -> Ledger:
@@ -125,13 +131,14 @@ def _read_source(source: Source, options: ReadOptions, stdin: Optional[BinaryIO]
             if is_ledger(first):
                 return _read_ledger(source, chain((first,), blocks), options)
             tally = Tally(source.name, options)
-            _count(scan(numbered_lines(chain((first,), blocks))), tally)
-            partial = tally.partial(content.size, content.lines, notes)
-            return Ledger({content.identity: replace(partial, marks=content.marks)})
+            window = EventWindow(tally.denial, tally.wants_circumstances)
+            count(scan(numbered_lines(chain((first,), blocks))), tally, window)
+            window.close()
+            return as_ledger(content.start, tally.partial(content.size, content.lines, notes))
 
 
-def _count(records: Iterable[Found], tally: Tally) -> None:
-    window = EventWindow(tally.denial, tally.wants_circumstances)
+def count(records: Iterable[Found], tally: Tally, window: EventWindow) -> None:
+    """Judge each record: denials and their companions go to ``window``, which stays open, all else to ``tally``."""
     for found in records:
         said = verdict_of(found)
         if said == heads.NEITHER:
@@ -145,7 +152,6 @@ def _count(records: Iterable[Found], tally: Tally) -> None:
                 window.denial(denial_in(found)[0])
             except Unreadable as problem:
                 tally.unparsed(found.line, found.claim.kind, str(problem), found.text)
-    window.close()
 
 
 def _read_ledger(source: Source, blocks: Iterable[bytes], options: ReadOptions) -> Ledger:

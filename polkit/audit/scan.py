@@ -159,9 +159,15 @@ def _may_go_on(found: Found) -> bool:
 def _continues(waiting: Found, line: bytes, starts: list[Start]) -> bool:
     if len(waiting.continuation) >= MOST_LINES or len(line) > _LONGEST_CONTINUATION or not line.strip(b" \t\r>"):
         return False
-    if starts and (waiting.claim.verdict != heads.CUT or any(start.strong for start in starts)):
+    if starts and waiting.claim.verdict != heads.CUT:
         return False  # only a head with nothing behind it goes on in a line that itself looks like a record
-    return not _NO_CONTINUATION.match(line)
+    return not stands_alone(line, starts)
+
+
+def stands_alone(line: bytes, starts: list[Start]) -> bool:
+    """Whether no record goes on in a line, whatever stands before it: what is read of a log from such a line on does
+    not depend on the lines before it, but for the events they belong to."""
+    return any(start.strong for start in starts) or _NO_CONTINUATION.match(line) is not None
 
 
 def _with_line(waiting: Found, line: bytes) -> Found:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 from polkit.audit.denial import Denial
 from polkit.audit.events import Circumstances
 from polkit.audit.heads import OTHER
-from polkit.audit.ledger import KINDS, LISTED, Partial, kind_of, smallest
+from polkit.audit.ledger import KINDS, LISTED, SAMPLED, Partial, kind_of, smallest
 from polkit.audit.times import parse_when
 from polkit.errors import UsageError
 from polkit.model import SAMPLE, AccessKey, Evidence, Unparsed
@@ -56,8 +56,15 @@ class _Sample:
             if len(self._values) > 4 * SAMPLE:
                 self._values = set(smallest(self._values))
 
+    def include(self, other: _Sample) -> None:
+        self._values = set(smallest((*self._values, *other._values)))
+
     def values(self) -> tuple[str, ...]:
         return smallest(self._values)
+
+
+def _chosen(choose: Callable[[int, int], int], one: Optional[int], other: Optional[int]) -> Optional[int]:
+    return choose(one, other) if one is not None and other is not None else one if other is None else other
 
 
 @dataclass
@@ -82,9 +89,8 @@ class _Count:
     def add(self, denial: Denial, about: Circumstances) -> None:
         self.records += 1
         self.permissive += denial.permissive
-        if denial.time is not None:
-            self.first = denial.time if self.first is None else min(self.first, denial.time)
-            self.last = denial.time if self.last is None else max(self.last, denial.time)
+        self.first = _chosen(min, self.first, denial.time)
+        self.last = _chosen(max, self.last, denial.time)
         path = denial.path or about.path
         self.comms.add(denial.comm)
         self.paths.add(path)
@@ -98,6 +104,17 @@ class _Count:
         self.levels.add(denial.levels)
         self.hosts.add(denial.host)
         self.ports.update(denial.ports)
+
+    def include(self, other: _Count) -> None:
+        """Count all that was counted there."""
+        self.records += other.records
+        self.permissive += other.permissive
+        self.first = _chosen(min, self.first, other.first)
+        self.last = _chosen(max, self.last, other.last)
+        for name in SAMPLED:
+            if name != "ports":
+                getattr(self, name).include(getattr(other, name))
+        self.ports |= other.ports
 
     def evidence(self, perms: int) -> Evidence:
         return Evidence(
@@ -139,7 +156,7 @@ class Tally:
 
     def denial(self, denial: Denial, about: Circumstances) -> None:
         """Count a denial, or leave it out by the options."""
-        if not self._selected(denial):
+        if not self.selects(denial):
             self._filtered += 1
             return
         self._records[kind_of(denial.key)] += 1
@@ -163,6 +180,19 @@ class Tally:
         """Count an audit record of another kind."""
         self._records[OTHER] += 1
 
+    def include(self, other: Tally, lines: int) -> None:
+        """Count all that was counted there, of a part of the source that ``lines`` lines stand before."""
+        for key, counted in other._counts.items():
+            self._counts.setdefault(key, _Count()).include(counted)
+        for kind, number in other._records.items():
+            self._records[kind] += number
+        places = LISTED - len(self._unparsed)
+        self._unparsed += [replace(one, line=one.line + lines) for one in other._unparsed[:places]]
+        self._unlisted += other._unlisted + len(other._unparsed[places:])
+        self._granted += other._granted
+        self._undated += other._undated
+        self._filtered += other._filtered
+
     def partial(self, size: int, lines: int, notes: list[str]) -> Partial:
         """Everything counted. ``size`` in decompressed bytes."""
         return Partial(
@@ -179,7 +209,8 @@ class Tally:
             notes=tuple(notes),
         )
 
-    def _selected(self, denial: Denial) -> bool:
+    def selects(self, denial: Denial) -> bool:
+        """Whether the options let a denial count."""
         options = self._options
         if options.source_types and denial.key.source.type not in options.source_types:
             return False
