@@ -20,6 +20,12 @@ LONGEST_RECORD = 65536
 """Bytes. The kernel's longest is 8,970 (MAX_AUDIT_MESSAGE_LENGTH); auditd's ENRICHED part and wrappers add to it."""
 
 _EPOCH_STAMP = re.compile(r"\d+\.\d+:\d+\Z")
+_CATEGORIES_APART = re.compile(r"(:c\d{1,5}(?:\.c\d{1,5})?) (c\d{1,5}(?:[.,]c\d{1,5})*)\Z", re.ASCII)
+"""A level whose first comma ausearch -i turned into a blank, as it does where two blanks stand before the field.
+
+Source: audit-userspace src/ausearch-report.c, output_interpreted_node.
+"""
+_ONLY_HOST = re.compile(r"[A-Za-z0-9][\w.-]{0,252} \Z", re.ASCII)
 _HOST = re.compile(
     r"(?:^|\s)([A-Za-z0-9][\w.-]{0,252})\s+(?:kernel(?::|\s+-)|audit(?:\[\d+\]|d)?:|auditd?\[\d+\]:|audispd:)", re.ASCII
 )
@@ -64,7 +70,7 @@ def parse_denial(prefix: str, text: str, claim: heads.Claim) -> Denial:
         key, levels = _refusal_key(reading, fields)
     else:
         key, levels = _access_key(reading, fields, claim)
-    interpreted = bool(claim.stamp) and not _EPOCH_STAMP.match(claim.stamp)
+    interpreted = is_interpreted(claim.stamp)
     path = string(fields.get("path"), interpreted)
     return Denial(
         key=key,
@@ -81,6 +87,11 @@ def parse_denial(prefix: str, text: str, claim: heads.Claim) -> Denial:
         host=_host(prefix, text, claim),
         event=event_of(claim),
     )
+
+
+def is_interpreted(stamp: str) -> bool:
+    """Whether a record with this stamp has been interpreted by ausearch -i, which writes a date."""
+    return bool(stamp) and not _EPOCH_STAMP.match(stamp)
 
 
 def event_of(claim: heads.Claim) -> str:
@@ -167,7 +178,8 @@ def _check_present(fields: dict[str, str], *names: str) -> None:
 
 
 def _required_context(fields: dict[str, str], name: str) -> Context:
-    context = _context(string(fields[name]) or fields[name])
+    text = string(fields[name]) or fields[name]
+    context = _context(_CATEGORIES_APART.sub(r"\1,\2", text))
     if context is None:
         raise Unreadable(f"{name}={fields[name][:60]} is no security context")
     return context
@@ -206,7 +218,10 @@ def _host(prefix: str, text: str, claim: heads.Claim) -> Optional[str]:
         return readable(claim.node)
     # In the journal's form the tag after the host ("audit[42]:") is where the record itself begins.
     found = _HOST.search(prefix + "audit:" if text.startswith("audit") else prefix)
-    return found[1] if found else None
+    if found:
+        return found[1]
+    # The node's name before a record of its audit.log: oc adm node-logs.
+    return prefix[:-1] if text.startswith("type=") and _ONLY_HOST.match(prefix) else None
 
 
 def _ports(key: AccessKey, fields: dict[str, str]) -> tuple[int, ...]:

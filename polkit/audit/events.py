@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import Callable, Optional
 
 from polkit.audit.calls import call_text
-from polkit.audit.denial import Denial, event_of
+from polkit.audit.denial import Denial, event_of, is_interpreted
 from polkit.audit.devices import answer_text, node_text
 from polkit.audit.heads import Claim
+from polkit.audit.sockets import Address, address_in, command_in, title_in
 from polkit.audit.syscalls import syscall_name
 from polkit.audit.values import string, unquote
 
@@ -23,6 +24,7 @@ _EVENTS = 512
 _MOST_COMPANIONS = 64
 _MOST_DENIALS = 256
 _ENTRY_PERMISSIONS = frozenset(("add_name", "remove_name"))
+_SOCKETS = ("_socket", "sock_file")
 _FIELD = re.compile(r"""([A-Za-z_][\w-]*)=("[^"]*"|[^\s"\x1d]*)""", re.ASCII)
 _RAW_NUMBER = re.compile(r"\d+\Z")
 
@@ -46,6 +48,10 @@ class Circumstances:
     """A device node with its numbers (``/dev/nvidia0 195:0``)."""
     answer: Optional[str] = None
     """How an ioctl ended: ``success`` or the name of the error."""
+    command: Optional[str] = None
+    """The command line: of the program that is started, else of the process."""
+    address: Optional[str] = None
+    ports: tuple[int, ...] = ()
 
 
 Held = tuple[tuple[str, tuple[Denial, ...], tuple[tuple[Claim, str], ...]], ...]
@@ -86,7 +92,7 @@ class EventWindow:
             event.denials.clear()
 
     def companion(self, claim: Claim, text: str) -> None:
-        """Take in a SYSCALL, CWD or PATH record."""
+        """Take in a record of the types in heads.COMPANIONS."""
         name = event_of(claim)
         if not name:
             return
@@ -119,25 +125,46 @@ def circumstances(denial: Denial, companions: list[tuple[Claim, str]]) -> Circum
     result, directory = Circumstances(), None
     call: dict[str, str] = {}
     items: list[dict[str, str]] = []
+    address: Optional[Address] = None
     for claim, text in companions:
-        fields = dict(_FIELD.findall(text[claim.body :]))
+        body = text[claim.body :]
+        fields = dict(_FIELD.findall(body))
         if claim.type == "SYSCALL":
             call = fields
             result = replace(result, syscall=_syscall(fields), exe=string(fields.get("exe")))
         elif claim.type == "CWD":
             directory = string(fields.get("cwd"))
-        else:
+        elif claim.type == "PATH":
             items.append(fields)
+        elif claim.type == "SOCKADDR":
+            address = address_in(body) if denial.key.tclass.endswith(_SOCKETS) else None
+        else:
+            result = replace(result, command=_command(claim, body) or result.command)
     removed = [item for item in items if item.get("nametype") == "DELETE"]
     entry = min(removed, key=lambda item: item.get("item", ""), default={})
-    path = None if denial.path else _path(denial, items, directory)
+    path = None if denial.path else _path(denial, items, directory) or _socket_path(denial, address)
     return replace(
         result,
+        address=address.text if address else None,
+        ports=(address.port,) if address and address.port is not None else (),
         call=call_text(result.syscall, call, entry.get("mode")),
         path=path,
         node=node_text(denial.key.tclass, denial.path or path, denial.inode, items),
         answer=answer_text(denial.key.perms, result.syscall, call),
     )
+
+
+def _command(claim: Claim, body: str) -> Optional[str]:
+    """The command line of an EXECVE or PROCTITLE record; a process's title is no news where it starts a program."""
+    interpreted = is_interpreted(claim.stamp)
+    return command_in(body, interpreted) if claim.type == "EXECVE" else title_in(body, interpreted)
+
+
+def _socket_path(denial: Denial, address: Optional[Address]) -> Optional[str]:
+    """The path of a socket's address, where it is the file that the denial names."""
+    if address is None or address.path is None or not address.path.startswith("/"):
+        return None
+    return address.path if posixpath.basename(address.path) == denial.name else None
 
 
 def _syscall(fields: dict[str, str]) -> Optional[str]:

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 AVC, USER_AVC, SELINUX_ERR, OTHER = "AVC", "USER_AVC", "SELINUX_ERR", "other"
-COMPANIONS = frozenset(("SYSCALL", "CWD", "PATH"))
+COMPANIONS = frozenset(("SYSCALL", "CWD", "PATH", "SOCKADDR", "EXECVE", "PROCTITLE"))
 """Records that tell the circumstances of a denial of their event."""
 
 DENIED, GRANTED, NEITHER, CUT = "denied", "granted", "neither", "cut"
@@ -17,7 +17,8 @@ START = re.compile(
        | audit(?<!\waudit)(?:\[\d+\])?:\s+ (?=[A-Z][A-Z0-9_]+\s)
        | msg=audit\([^()]{0,80}\)\s*:\s* avc:\s+(?:denied|granted)\b
        | audit(?<!\waudit)\([^()]{0,80}\)\s*:\s* avc:\s+(?:denied|granted)\b
-       | avc:(?<!\wavc:)\s+(?:denied|granted)\b""",
+       | avc:(?<!\wavc:)\s+(?:denied|granted)\b
+       | SELINUX_ERR(?<!\wSELINUX_ERR)\ (?=op=|security_)""",
     re.VERBOSE,
 )
 """The first bytes of a record. Each way begins with a letter of its own, so that the search can skip to those."""
@@ -33,6 +34,7 @@ HEADER = re.compile(
     r"""(?:node=(?P<node>\S+)\s+)?
         (?: type=(?P<type>[\w\[\]]+)\s+(?:msg=)?audit\((?P<stamp>[^()]*)\)\s*:\s*
           | audit(?:\[\d+\])?:\s+(?P<journal>[A-Z][A-Z0-9_]+)\s+
+          | (?P<message>SELINUX_ERR)\ (?=op=|security_)
           | (?:(?:msg=)?audit\((?P<bare>[^()]*)\)\s*:\s*)?(?=avc:\s) )""",
     re.VERBOSE | re.ASCII,
 )
@@ -46,7 +48,15 @@ _KINDS = {
 }
 """Record types and their numbers. Source: Linux include/uapi/linux/audit.h."""
 
-_NAMES = {"1300": "SYSCALL", "1302": "PATH", "1307": "CWD"}
+_NAMES = {
+    "1300": "SYSCALL",
+    "1302": "PATH",
+    "1306": "SOCKADDR",
+    "1307": "CWD",
+    "1309": "EXECVE",
+    "1327": "PROCTITLE",
+    "1403": "MAC_POLICY_LOAD",
+}
 _VERDICT = re.compile(r"avc:\s+(denied|granted)\b", re.ASCII)
 _USER_VERDICT = re.compile(r"(?:^|\s)msg='\s*avc:\s+(denied|granted)\b", re.ASCII)
 _MASKED = re.compile(r"op=security_compute_av\s", re.ASCII)
@@ -76,7 +86,7 @@ def claim(text: str) -> Claim:
         word = re.search(r"(?:type=|audit(?:\[\d+\])?:\s+)([\w\[\]]+)", text, re.ASCII)
         kind = _KINDS.get(word[1], OTHER) if word else OTHER
         return Claim(kind, NEITHER if kind == OTHER else CUT, "", "", "", len(text))
-    name = found["type"] or found["journal"] or "AVC"
+    name = found["type"] or found["journal"] or found["message"] or "AVC"
     kind = _KINDS.get(name, OTHER)
     verdict = NEITHER if kind == OTHER else _VERDICTS[kind](text, found.end())
     stamp = found["stamp"] or found["bare"] or ""

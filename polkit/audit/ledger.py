@@ -19,7 +19,7 @@ from polkit.model import SAMPLE, AccessKey, Counted, Denials, Evidence, InputSum
 
 KINDS = (AVC, USER_AVC, SELINUX_ERR, OTHER)
 SAMPLED = (
-    *("comms", "paths", "names", "devices", "exes", "syscalls", "calls", "nodes", "answers"),
+    *("comms", "paths", "names", "devices", "exes", "syscalls", "calls", "nodes", "answers", "commands", "addresses"),
     *("ports", "levels", "hosts"),
 )
 """The fields of Evidence that are samples."""

@@ -11,6 +11,7 @@ from typing import BinaryIO, Callable, Optional
 
 from polkit.audit import heads
 from polkit.audit.blocks import as_utf8, decompressed
+from polkit.audit.envelopes import without_export
 from polkit.audit.events import EventWindow
 from polkit.audit.ledger import IDENTITY, MARK, MOST_MARKS, Ledger, Partial, merge, with_filter
 from polkit.audit.ledger_file import is_ledger, load
@@ -132,7 +133,7 @@ def _read_source(source: Source, options: ReadOptions, stdin: Optional[BinaryIO]
                 return _read_ledger(source, chain((first,), blocks), options)
             tally = Tally(source.name, options)
             window = EventWindow(tally.denial, tally.wants_circumstances)
-            count(scan(numbered_lines(chain((first,), blocks))), tally, window)
+            count(scan(without_export(numbered_lines(chain((first,), blocks)))), tally, window)
             window.close()
             return as_ledger(content.start, tally.partial(content.size, content.lines, notes))
 

@@ -35,6 +35,7 @@ _ITEM = re.compile(
     rf"\s*(?:(permissive=[01]?|:(?=\s|\Z)|'|\x1d)([\s\S]*)|([A-Za-z_][\w-]*)=({_VALUE})|({_WORD})|(\S[\s\S]*))",
     re.ASCII,
 )
+_CATEGORIES = re.compile(r"c\d{1,5}(?:[.,]c\d{1,5})*\Z", re.ASCII)
 _AVC = re.compile(r'avc:\s+(denied|granted)\s*\{([^{}"]*)\}\s*(?:for(?![\w=-]))?', re.ASCII)
 _WORDS = re.compile(r"\S+", re.ASCII)
 _USER = re.compile(
@@ -143,7 +144,7 @@ def _items(
             takes_words = name not in STABLE
             shape.append((name if name in FIELDS else "", value[:1] == '"'))
         elif word:
-            if not takes_words:
+            if not takes_words and not (shape and shape[-1] != " " and _CATEGORIES.match(word)):
                 raise Unreadable(f"stray text {word[:40]!r} where a field belongs")
             fields[-1] = (fields[-1][0], f"{fields[-1][1]} {word}")
             if shape[-1] != " ":

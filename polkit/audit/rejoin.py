@@ -137,7 +137,9 @@ def _unknown_words(text: str) -> int:
         for token in _TOKEN.findall(text, perms.end()):
             name = _NAME.match(token)
             if name:
-                unknown += name[1] not in FIELDS
+                # "=" in a bare value: the end of a line and the next one's field, joined (ino=204ioctlcmd=0x5401).
+                joined = token[name.end() :][:1] != '"' and "=" in token[name.end() :]
+                unknown += name[1] not in FIELDS or joined
             elif token[0] != '"' and token not in ("for", "'"):
                 unknown += 1
     tclass = _CLASS.search(text)

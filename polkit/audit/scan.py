@@ -6,12 +6,12 @@ lines after it along as candidates for ``rejoin``.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 
 from polkit.audit import heads
+from polkit.audit.envelopes import may_be_entry, texts_in
 from polkit.audit.heads import START, Claim, claim, is_strong
 
 MOST_LINES = 24
@@ -19,7 +19,6 @@ MOST_LINES = 24
 
 _LONGEST_CONTINUATION = 4096
 _LONGEST_PREFIX = 512
-_MOST_NESTING = 64
 _AFTER_QUOTE = frozenset(b" \t'\x1d,)];")
 # A line that can't be the rest of a record: separators of ausearch, the date and host of a syslog or kernel line.
 _NO_CONTINUATION = re.compile(
@@ -50,12 +49,15 @@ def scan(lines: Iterable[tuple[int, bytes]]) -> Iterator[Found]:
                 continue
             yield waiting
             waiting = None
-        if not starts:
+        if not starts and not may_be_entry(line):
             continue
-        nested = _in_json(line) if line.lstrip()[:1] == b"{" else None
+        nested = texts_in(line)
         if nested is not None:
             for text in nested:
-                yield from (found._replace(line=number) for found in scan(enumerate(text.split(b"\n"), 1)))
+                inner = scan((number, part) for part in text.split(b"\n"))
+                yield from (found._replace(line=number) for found in inner)
+            continue
+        if not starts:
             continue
         *whole, last = _split(number, line, starts)
         yield from whole
@@ -76,7 +78,7 @@ class Start(NamedTuple):
 
 def record_starts(line: bytes) -> list[Start]:
     """Where records begin in a line. A record's beginning within the quotes of another record is none."""
-    if b"audit" not in line and b"avc:" not in line:
+    if b"audit" not in line and b"avc:" not in line and b"SELINUX_ERR " not in line:
         return []
     if _one_record(line):
         return [Start(0, True)]
@@ -107,6 +109,8 @@ def _one_record(line: bytes) -> bool:
         and b"audit:" not in line
         and b"audit[" not in line
         and line.count(b"avc:") <= 1
+        and b"SELINUX_ERR op=" not in line
+        and b"SELINUX_ERR security_" not in line
         and not -1 < line.find(b"tclass=") < line.find(b"avc:")
         and _AT_ONCE.match(line) is not None
     )
@@ -174,24 +178,3 @@ def _with_line(waiting: Found, line: bytes) -> Found:
     indent = _INDENT.match(line)
     text = (line[indent.end() :] if indent else line).decode("latin-1")
     return waiting._replace(continuation=(*waiting.continuation, text))
-
-
-def _in_json(line: bytes) -> Optional[list[bytes]]:
-    """The strings of a JSON object that may hold records, as bytes; None when there are none."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    texts, values, depth = [], [value], 0
-    while values and depth < _MOST_NESTING:
-        deeper: list[object] = []
-        for item in values:
-            if isinstance(item, str):
-                if "audit" in item or "avc:" in item:
-                    texts.append(item.encode("utf-8", "surrogatepass"))
-            elif isinstance(item, dict):
-                deeper.extend(item.values())
-            elif isinstance(item, list):
-                deeper.extend(item)
-        values, depth = deeper, depth + 1
-    return list(dict.fromkeys(texts)) or None

@@ -82,6 +82,8 @@ class _Count:
     calls: _Sample = field(default_factory=_Sample)
     nodes: _Sample = field(default_factory=_Sample)
     answers: _Sample = field(default_factory=_Sample)
+    commands: _Sample = field(default_factory=_Sample)
+    addresses: _Sample = field(default_factory=_Sample)
     levels: _Sample = field(default_factory=_Sample)
     hosts: _Sample = field(default_factory=_Sample)
     ports: set[int] = field(default_factory=set)
@@ -101,9 +103,11 @@ class _Count:
         self.calls.add(about.call)
         self.nodes.add(about.node)
         self.answers.add(about.answer)
+        self.commands.add(about.command)
+        self.addresses.add(about.address)
         self.levels.add(denial.levels)
         self.hosts.add(denial.host)
-        self.ports.update(denial.ports)
+        self.ports.update(denial.ports or about.ports)
 
     def include(self, other: _Count) -> None:
         """Count all that was counted there."""
@@ -132,6 +136,8 @@ class _Count:
             calls=self.calls.values(),
             nodes=self.nodes.values(),
             answers=self.answers.values(),
+            commands=self.commands.values(),
+            addresses=self.addresses.values(),
             ports=smallest(self.ports),
             levels=self.levels.values(),
             hosts=self.hosts.values(),

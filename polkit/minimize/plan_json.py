@@ -143,6 +143,8 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "calls": list(evidence.calls),
         "nodes": list(evidence.nodes),
         "answers": list(evidence.answers),
+        "commands": list(evidence.commands),
+        "addresses": list(evidence.addresses),
         "ports": list(evidence.ports),
         "levels": list(evidence.levels),
         "hosts": list(evidence.hosts),

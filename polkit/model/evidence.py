@@ -38,6 +38,10 @@ class Evidence:
     """Device nodes with their numbers (``/dev/nvidia0 195:0``), where a record of the event tells them."""
     answers: tuple[str, ...] = ()
     """How ioctls ended: ``success``, or the error's name (``ENOTTY``; ``EACCES`` where they were refused)."""
+    commands: tuple[str, ...] = ()
+    """Command lines of the processes, as far as the log has them; what looks like a password or token is masked."""
+    addresses: tuple[str, ...] = ()
+    """Addresses that sockets were to be bound or connected to: ``10.0.0.5:8000``, ``/run/x/socket``, ``@abstract``."""
     ports: tuple[int, ...] = ()
     levels: tuple[str, ...] = ()
     """``source level -> target level`` pairs."""
