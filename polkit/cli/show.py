@@ -15,6 +15,12 @@ def show(verb: str, outcome: Outcome, format_: str, verbose: bool, quiet: bool) 
     from polkit.cli.plan_text import print_outcome
 
     print_outcome(verb, outcome, verbose, quiet)
+    if outcome.changes:
+        from polkit.cli.project_text import change_lines
+
+        sys.stdout.writelines(
+            f"{line}\n" for line in ("", "Changed in the project:", *change_lines(outcome.changes, verbose))
+        )
 
 
 def show_empty_domain(outcome: Outcome, format_: str) -> None:

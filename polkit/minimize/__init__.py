@@ -25,7 +25,19 @@ from polkit.minimize.device_commands import command_lines
 from polkit.minimize.empty_domain import empty_domain
 from polkit.minimize.inspect import read_inspect
 from polkit.minimize.interfaces import NEVERALLOW, Allowance, propose_calls
-from polkit.minimize.job import Outcome, Progress, Request, choices_path, explain, generate, without_remedy
+from polkit.minimize.into_project import FileChange, ascii_only
+from polkit.minimize.job import (
+    Draft,
+    Outcome,
+    Progress,
+    Request,
+    choices_path,
+    described,
+    draft,
+    explain,
+    generate,
+    without_remedy,
+)
 from polkit.minimize.joining import join_rules
 from polkit.minimize.paths import Mount, PathMap, join_maps, parse_mount
 from polkit.minimize.plan_json import plan_object, plan_text
@@ -40,8 +52,10 @@ __all__ = [
     "Allowance",
     "Choices",
     "Chooser",
+    "Draft",
     "Extra",
     "Figures",
+    "FileChange",
     "InheritedFigures",
     "Match",
     "Mount",
@@ -55,6 +69,7 @@ __all__ = [
     "Step",
     "Uncovered",
     "Walk",
+    "ascii_only",
     "assemble",
     "begin",
     "choices_object",
@@ -62,6 +77,8 @@ __all__ = [
     "choices_path",
     "command_lines",
     "describe_module",
+    "described",
+    "draft",
     "empty_domain",
     "explain",
     "generate",

@@ -18,6 +18,7 @@ from polkit.minimize.choices import Repeating, read_choices
 from polkit.minimize.gates import breaches
 from polkit.minimize.inspect import read_inspect
 from polkit.minimize.interfaces import Reference, reference, with_calls
+from polkit.minimize.into_project import FileChange, oldest_format, project_of, settle_in
 from polkit.minimize.own_domain import like
 from polkit.minimize.ownership import check_names
 from polkit.minimize.paths import PathMap, join_maps, parse_mount
@@ -80,11 +81,24 @@ class Outcome:
     breaches: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     """Choices that do not fit any more, one sentence each: there the tool's choice was taken."""
+    changes: tuple[FileChange, ...] = ()
+    """What it changed in the source files of a module project."""
 
     @property
     def exit_code(self) -> int:
         """0 when every denial has a remedy, no gate of polkit.toml is broken and no choice is stale, else 1."""
         return 1 if self.plan.input.unreadable or without_remedy(self.plan) or self.breaches or self.stale else 0
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A plan, the policy it was made on and the module it asks for, None where nothing has to be written; ``stale`` as
+    in Outcome."""
+
+    plan: Plan
+    policy: TargetPolicy
+    source: Optional[ModuleSource]
+    stale: tuple[str, ...] = ()
 
 
 def without_remedy(plan: Plan) -> tuple[Decision, ...]:
@@ -129,27 +143,48 @@ def generate(
 
     Without denials nothing is written; without a rule or a label of the module's own, ``plan.json`` alone, and only
     into a directory that was named. ``chooser`` is asked for each decision; what it raises comes through before
-    anything is written. Raises UsageError for a directory that exists, unless ``force``.
+    anything is written. Raises UsageError for a directory that exists, unless ``force`` or where it is a module
+    project (it holds polkit.toml, which then counts): there the generated part of each source file is put in anew.
+    """
+    project = project_of(directory)
+    request = request if project is None or request.config is not None else replace(request, config=project)
+    config = load_config(request.config)
+    name = check_name(request, config)
+    target = directory if directory is not None else Path(name)
+    prepare_directory(target, force or project is not None)
+    found = draft(request, stdin, progress, chooser)
+    if not found.plan.decisions:
+        return Outcome(found.plan)
+    if found.source is None and directory is None:
+        return Outcome(found.plan, breaches=breaches(found.plan, None, config.gates), stale=found.stale)
+    return _write(found, name, config, target, request.if_file, project is not None)
+
+
+def draft(
+    request: Request,
+    stdin: Optional[BinaryIO] = None,
+    progress: Optional[Progress] = None,
+    chooser: Chooser = nobody,
+    policy: Optional[TargetPolicy] = None,
+) -> Draft:
+    """Read, diagnose and put the module together; writes nothing. ``chooser`` and what is raised as in ``generate``,
+    ``policy`` as in ``explain``.
     """
     config = load_config(request.config)
     name = check_name(request, config)
     version = request.version or config.module.version
     check_module_version(version, "--module-version")
-    target = directory if directory is not None else Path(name)
-    prepare_directory(target, force)
     repeating = Repeating(read_choices(request.choices)) if request.choices is not None else None
     interfaces = _interfaces(request, config)
-    plan, policy = _diagnose(request, config, stdin, progress, chooser=repeating or chooser)
+    plan, policy = _diagnose(request, config, stdin, progress, policy, repeating or chooser)
     if not plan.decisions:
-        return Outcome(plan)
+        return Draft(plan, policy, None)
     stale = repeating.stale if repeating is not None else ()
     plan = replace(plan, notes=(*plan.notes, *(f"a choice that does not fit any more: {text}" for text in stale)))
     inheritance = _inheritance(plan, policy, settings_of(request, config), progress)
     source = assemble(plan, name, version, inheritance)
     plan, source = _with_interfaces(plan, source, policy, interfaces, progress)
-    if source is None and directory is None:
-        return Outcome(plan, breaches=breaches(plan, None, config.gates), stale=stale)
-    return replace(_write(plan, source, name, policy, config, target, request.if_file), stale=stale)
+    return Draft(plan, policy, source, stale)
 
 
 def choices_path(request: Request, directory: Optional[Path]) -> Path:
@@ -213,32 +248,41 @@ def check_name(request: Request, config: Config) -> str:
     return check_module_name(request.name or config.module.name or DEFAULT_NAME, "--name")
 
 
-def _write(
-    plan: Plan,
-    source: Optional[ModuleSource],
-    name: str,
-    policy: TargetPolicy,
-    config: Config,
-    target: Path,
-    if_file: bool,
-) -> Outcome:
-    """Compile into a scratch directory beside the target, then put all files in place of an earlier run's."""
+def _write(found: Draft, name: str, config: Config, target: Path, if_file: bool, project: bool) -> Outcome:
+    """Compile into a scratch directory beside the target, then put all files in place of an earlier run's.
+
+    In a project, what was written by hand is kept, and compiled along.
+    """
+    if project and found.source is not None:
+        found = replace(found, source=replace(found.source, optionals=True))
+    plan, source = found.plan, found.source
+    changes: tuple[FileChange, ...] = ()
     with publish(target) as scratch:
         if source is not None:
-            formats = [one.policydb for one in config.targets.values() if one.policydb is not None]
-            compiled = compile_module(source, scratch.path, policydb=min(formats, default=None))
+            compiled = compile_module(source, scratch.path, policydb=oldest_format(config))
             files = compiled.files
             if if_file:
                 (scratch.path / f"{name}.if").write_text(render_if(source), encoding="ascii")
                 files = (*files, f"{name}.if")
             files = (*files, "plan.json")
-            shared = frozenset(config.minimize.shared_domains)
-            plan = replace(plan, module=describe_module(source, plan, policy, shared, files))
+            plan = described(found, config, files)
             if compiled.cil_reason is not None:
                 plan = replace(plan, notes=(*plan.notes, f"The module goes out as CIL: {compiled.cil_reason}."))
+        if project:
+            version = source.version if source is not None else config.module.version
+            changes = settle_in(scratch.path, target, config, name, version, source)
         (scratch.path / "plan.json").write_text(plan_text(plan), encoding="ascii")
-        written = scratch.put_in_place(tuple(f"{name}.{suffix}" for suffix in ("te", "fc", "if", "pp", "cil")))
-    return Outcome(plan, target, written, breaches(plan, source, config.gates))
+        mine = ("pp", "cil") if project else ("te", "fc", "if", "pp", "cil")
+        written = scratch.put_in_place(tuple(f"{name}.{suffix}" for suffix in mine))
+    return Outcome(plan, target, written, breaches(plan, source, config.gates), found.stale, changes)
+
+
+def described(found: Draft, config: Config, files: tuple[str, ...]) -> Plan:
+    """The plan of a draft with its module's figures, where it has one. ``files``: the names the module goes out as."""
+    if found.source is None:
+        return found.plan
+    shared = frozenset(config.minimize.shared_domains)
+    return replace(found.plan, module=describe_module(found.source, found.plan, found.policy, shared, files))
 
 
 def _diagnose(

@@ -204,3 +204,6 @@ class ModuleSource:
     """Apart from ``access``: expanded anew for each target policy, never the module's own words."""
     same_as: Mapping[AvRule, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     """From a rule to the calls of interfaces that would give it (``name(argument)``) with a note each: comments too."""
+    optionals: bool = False
+    """Rules on foreign types stand in optional blocks: an update of the distribution that drops such a type is not
+    kept from being installed, the rule falls away. What is shipped is written so."""

@@ -25,6 +25,7 @@ from polkit.module.link import (
     set_expand_check,
 )
 from polkit.module.names import is_writable
+from polkit.module.regions import empty_module, hand_written, marked, parts, says_something, splice
 from polkit.module.te import needs_cil, render_te
 from polkit.module.te_reading import NameSet, OtherStatement, Required, Statement, WrittenRule, read_body
 from polkit.module.tools import ToolRun, find_tool, run_tool, run_tools
@@ -50,14 +51,18 @@ __all__ = [
     "copy_store",
     "definitions",
     "does_not_link",
+    "empty_module",
     "expand",
     "fast_place",
     "find_headers",
     "find_tool",
+    "hand_written",
     "install_command",
     "is_writable",
     "link_check",
+    "marked",
     "needs_cil",
+    "parts",
     "precedence",
     "quote_path",
     "read_body",
@@ -69,7 +74,9 @@ __all__ = [
     "render_te",
     "run_tool",
     "run_tools",
+    "says_something",
     "set_expand_check",
+    "splice",
     "te_condition",
     "tree_pattern",
     "write_module",

@@ -23,7 +23,7 @@ from polkit.module.comments import comment
 from polkit.module.fc import check_context, sorted_contexts
 from polkit.module.inherited import Block, blocks, cil_condition
 from polkit.module.names import check_source
-from polkit.module.statements import Item, folded, in_order
+from polkit.module.statements import Item, droppable_types, folded, in_order
 from polkit.module.te import head, inherited_head
 
 _XPERM_WORDS = {"allowxperm": "allowx", "auditallowxperm": "auditallowx", "dontauditxperm": "dontauditx"}
@@ -45,10 +45,15 @@ def render_cil(source: ModuleSource) -> str:
     if not source.access:
         raise CompileError(f"module {source.name} says nothing")
     lines = [comment(line, ";") for line in head(source)]
+    optionals = 0
     for entry in in_order(source):
         lines += [""] if entry.apart else []
         lines += entry.comment_lines(";")
-        lines += statement(entry.item)
+        written = statement(entry.item)
+        if droppable_types(entry.item, source):
+            optionals += 1
+            written = [f"(optional {source.name}_optional_{optionals}", *(f"  {line}" for line in written), ")"]
+        lines += written
     if source.inherited is not None:
         lines += ["", *(comment(line, ";") for line in inherited_head(source))]
         for number, block in enumerate(blocks(source), 1):

@@ -24,16 +24,20 @@ class Requirements:
 
 
 def requirements(
-    access: AccessSet, attributes: frozenset[str] = frozenset(), inherited: Optional[Inherited] = None
+    access: AccessSet,
+    attributes: frozenset[str] = frozenset(),
+    inherited: Optional[Inherited] = None,
+    optionals: bool = False,
 ) -> Requirements:
     """What ``access`` uses and doesn't declare; ``attributes`` tells which of its names are type attributes.
+    ``optionals``: the types of rules stand in optional blocks, too.
 
     The types of file contexts are not among them: the linker looks those up by itself. Nor are the types of inherited
     rules, which stand in optional blocks; their classes are.
     """
     joined = {attribute for declaration in access.types for attribute in declaration.attributes}
     own = {declaration.name for declaration in access.types}
-    foreign = _types_used(access) - own - {SELF}
+    foreign = _types_used(access, not optionals) - own - {SELF}
     classes: dict[str, set[str]] = {} if inherited is None else inherited_classes(inherited)
     for rule in access.rules:
         classes.setdefault(rule.tclass, set()).update(rule.perms)
@@ -50,12 +54,11 @@ def requirements(
     )
 
 
-def _types_used(access: AccessSet) -> set[str]:
+def _types_used(access: AccessSet, of_rules: bool) -> set[str]:
     used: set[str] = set()
-    for rule in access.rules:
-        used.update((rule.source, rule.target))
-    for xperm in access.xperms:
-        used.update((xperm.source, xperm.target))
+    if of_rules:
+        used.update(name for rule in access.rules for name in (rule.source, rule.target))
+        used.update(name for rule in access.xperms for name in (rule.source, rule.target))
     for bound in access.bounds:
         used.update((bound.parent, bound.child))
     used.update(entry.type for entry in access.role_types)

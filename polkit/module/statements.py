@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Optional, Union
 
 from polkit.model import (
+    SELF,
     AvRule,
     ModuleSource,
     Permissive,
@@ -52,6 +53,14 @@ def in_order(source: ModuleSource) -> list[Commented]:
         sorted({*access.rules, *access.xperms}, key=_rule_order),
     ]
     return [entry for group in groups for entry in _commented(group, source)]
+
+
+def droppable_types(item: Item, source: ModuleSource) -> tuple[str, ...]:
+    """The foreign types that stand in an optional block together with a rule, sorted; none for what stands outside."""
+    if not source.optionals or not isinstance(item, (AvRule, XpermRule)):
+        return ()
+    known = {SELF, *(name for one in source.access.types for name in (one.name, *one.attributes))}
+    return tuple(sorted({item.source, item.target} - known))
 
 
 def _commented(group: list[Item], source: ModuleSource) -> Iterator[Commented]:

@@ -24,7 +24,7 @@ from polkit.module.comments import comment
 from polkit.module.inherited import Block, blocks, has_conditional_xperms, inherited_names, te_condition
 from polkit.module.names import KEYWORDS, check_source, names
 from polkit.module.requires import Requirements, requirements
-from polkit.module.statements import Item, folded, in_order
+from polkit.module.statements import Item, droppable_types, folded, in_order
 
 if TYPE_CHECKING:
     import jinja2
@@ -68,7 +68,7 @@ def render_te(source: ModuleSource, attributes: frozenset[str] = frozenset()) ->
         name=source.name,
         version=source.version,
         head=[comment(line, "#") for line in head(source)],
-        requires=_require_lines(requirements(source.access, attributes, source.inherited)),
+        requires=_require_lines(requirements(source.access, attributes, source.inherited, source.optionals)),
         statements=_statements(source),
         inherited=[line for block in blocks(source) for line in _block(block)],
         inherited_head=[comment(line, "#") for line in inherited_head(source)],
@@ -160,7 +160,18 @@ def _require_lines(needed: Requirements) -> list[str]:
 
 
 def _statements(source: ModuleSource) -> list[_Statement]:
-    return [_Statement(statement(entry.item), entry.comment_lines("#"), entry.apart) for entry in in_order(source)]
+    return [
+        _Statement(_placed(entry.item, source), entry.comment_lines("#"), entry.apart) for entry in in_order(source)
+    ]
+
+
+def _placed(item: Item, source: ModuleSource) -> str:
+    """A statement, in an optional block where the module can do without it."""
+    types = droppable_types(item, source)
+    if not types:
+        return statement(item)
+    required = " ".join(f"type {name};" for name in types)
+    return f"optional {{\n    require {{ {required} }}\n    {statement(item)}\n}}"
 
 
 def statement(item: Item) -> str:  # noqa: PLR0911 - one for each kind of statement
