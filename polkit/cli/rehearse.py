@@ -46,6 +46,18 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--explain", is_flag=True, help="Say why the policy refuses what it refused each step, and compare with the kernel."
 )
+@click.option("--loop", is_flag=True, help="Learn, make the module, prove it, and run SCENARIO enforced with it.")
+@click.option(
+    "--attacks", type=_PATH, metavar="FILE", help="With --loop: a scenario whose steps the module must refuse."
+)
+@click.option("-n", "--name", metavar="NAME", help="With --loop: name of the module; the scenario's if not given.")
+@click.option("--config", type=_PATH, metavar="FILE", help="With --loop: instead of ./polkit.toml.")
+@click.option(
+    "--beside",
+    type=click.Choice(["none", "carry-on", "fail-fast", "both"]),
+    help="With --loop: the same loop with audit2allow, where a run carries on past refusals (the default) or ends at "
+    "the first.",
+)
 @click.option("-o", "--output", type=_PATH, metavar="DIR", help="Write audit.log, dmesg and results.json there.")
 @click.option("--force", is_flag=True, help="Overwrite the results of an earlier run.")
 @click.option(
@@ -70,7 +82,14 @@ _PATH = click.Path(path_type=Path)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("-v", "--verbose", is_flag=True, help="With each step's own denials.")
 def command(
-    output: Optional[Path], force: bool, format_: str, quiet: bool, verbose: bool, base: Optional[str], **asked: Any
+    output: Optional[Path],
+    force: bool,
+    format_: str,
+    quiet: bool,
+    verbose: bool,
+    base: Optional[str],
+    loop: bool,
+    **asked: Any,
 ) -> int:
     """Run SCENARIO in a virtual machine with a real SELinux kernel, and compare what each step got with what is
     expected of it.
@@ -82,6 +101,12 @@ def command(
     polkit rehearse serving.toml --module vllm/vllm.pp --as vllm_t
     polkit rehearse serving.toml --learn -o evidence/
     """
+    loop_options = {name: asked.pop(name) for name in ("attacks", "name", "config", "beside")}
+    if loop:
+        return _loop(output, force, format_, quiet, verbose, base, asked, loop_options)
+    for name, value in loop_options.items():
+        if value is not None:
+            raise click.UsageError(f"--{name} is for --loop")
     from polkit.cli.reading import read_with_progress
     from polkit.rehearse import RehearsalRequest, check_directory, rehearsal_text, rehearse, write_results
 
@@ -100,3 +125,40 @@ def command(
 
         print_rehearsal(rehearsal, verbose)
     return rehearsal.exit_code
+
+
+def _loop(
+    output: Optional[Path],
+    force: bool,
+    format_: str,
+    quiet: bool,
+    verbose: bool,
+    base: Optional[str],
+    asked: dict[str, Any],
+    loop_options: dict[str, Any],
+) -> int:
+    """The closed loop, which decides for itself what is learned, and which module runs in which domain."""
+    from polkit.cli.reading import read_with_progress
+    from polkit.rehearse import LoopRequest, check_loop_directory, close_loop, loop_text, write_loop
+
+    options = {"--module": "modules", "--as": "domain"}
+    options.update((f"--{name}", name) for name in ("plan", "permissive", "learn"))
+    for option, name in options.items():
+        if asked.pop(name):
+            raise click.UsageError(f"--loop and {option} exclude each other")
+    if output is not None:
+        check_loop_directory(output, force)
+    beside = loop_options.pop("beside") or "carry-on"
+    request = LoopRequest(empty=base == "none", directory=output, beside=beside, **loop_options, **asked)
+    done = read_with_progress(
+        lambda _, progress: close_loop(request, progress.phase if progress else lambda phase: None), quiet
+    )
+    if output is not None:
+        write_loop(done, output)
+    if format_ == "json":
+        sys.stdout.write(loop_text(done))
+    else:
+        from polkit.cli.loop_text import print_loop
+
+        print_loop(done, verbose)
+    return done.exit_code

@@ -5,6 +5,10 @@ from __future__ import annotations
 from polkit.rehearse.explained import with_causes
 from polkit.rehearse.judge import Judged, StepCause, judge, read_log
 from polkit.rehearse.log_forms import FORMS, MachineLog, enriched, machine_log
+from polkit.rehearse.loop import BESIDE, Loop, LoopRequest, close_loop
+from polkit.rehearse.loop_parts import Attacks, Phase
+from polkit.rehearse.loop_peer import Peer
+from polkit.rehearse.loop_report import check_loop_directory, loop_object, loop_text, write_loop
 from polkit.rehearse.operations import OPERATIONS
 from polkit.rehearse.rehearsal import Rehearsal, RehearsalRequest, rehearse
 from polkit.rehearse.remedies import Carried
@@ -13,19 +17,29 @@ from polkit.rehearse.scenario import Scenario, Step
 from polkit.rehearse.scenario_file import read_scenario
 
 __all__ = [
+    "BESIDE",
     "FORMS",
     "OPERATIONS",
+    "Attacks",
     "Carried",
     "Judged",
+    "Loop",
+    "LoopRequest",
     "MachineLog",
+    "Peer",
+    "Phase",
     "Rehearsal",
     "RehearsalRequest",
     "Scenario",
     "Step",
     "StepCause",
     "check_directory",
+    "check_loop_directory",
+    "close_loop",
     "enriched",
     "judge",
+    "loop_object",
+    "loop_text",
     "machine_log",
     "read_log",
     "read_scenario",
@@ -33,5 +47,6 @@ __all__ = [
     "rehearsal_text",
     "rehearse",
     "with_causes",
+    "write_loop",
     "write_results",
 ]
