@@ -7,31 +7,46 @@ a compressed file asks for them.
 from __future__ import annotations
 
 from polkit.audit.collection import check_output, collection_text, summary_object, write_ledger
+from polkit.audit.events import Held
 from polkit.audit.host import collect, read_host_logs
 from polkit.audit.ledger import Ledger, Partial, merge, totals
 from polkit.audit.ledger_file import SCHEMA, dump, load
-from polkit.audit.read import read_logs
+from polkit.audit.pieces import STEP, Piece, ReadAt, can_be_split, join_pieces, read_piece
+from polkit.audit.read import read_logs, read_stream, unread
+from polkit.audit.sources import Source, find_sources, opened
 from polkit.audit.syscalls import syscall_name
 from polkit.audit.tally import ReadOptions, read_options
 from polkit.audit.times import parse_when
 
 __all__ = [
     "SCHEMA",
+    "STEP",
+    "Held",
     "Ledger",
     "Partial",
+    "Piece",
+    "ReadAt",
     "ReadOptions",
+    "Source",
+    "can_be_split",
     "check_output",
     "collect",
     "collection_text",
     "dump",
+    "find_sources",
+    "join_pieces",
     "load",
     "merge",
+    "opened",
     "parse_when",
     "read_host_logs",
     "read_logs",
     "read_options",
+    "read_piece",
+    "read_stream",
     "summary_object",
     "syscall_name",
     "totals",
+    "unread",
     "write_ledger",
 ]

@@ -100,6 +100,11 @@ def _zstd(read: Callable[[int], bytes]) -> Iterator[bytes]:
         raise EOFError
 
 
+def is_plain(head: bytes) -> bool:
+    """Whether what begins with ``head`` is read as it is: not compressed, and not in UTF-16."""
+    return not head.startswith((_GZIP, _BZIP2, _XZ, _ZSTD, *_UTF16))
+
+
 def as_utf8(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Blocks without a byte order mark; UTF-16 (known by its mark) turned into UTF-8, a lone half replaced."""
     decoder: Optional[codecs.IncrementalDecoder] = None

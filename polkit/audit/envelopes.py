@@ -129,8 +129,11 @@ def entry_line(fields: Mapping[str, str]) -> Optional[str]:
     return f"{host} {tag}: {message}" if host else message
 
 
-_BEGINS = b"__CURSOR="
-_LONGEST_ENTRY = 1 << 17
+ENTRY = b"__CURSOR="
+"""How an entry begins."""
+LONGEST_ENTRY = 1 << 17
+"""Bytes. What goes on for longer is no entry."""
+
 _LENGTH = 8
 
 
@@ -143,8 +146,8 @@ def without_export(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, by
     entry: Optional[_Entry] = None
     for number, line in lines:
         if entry is None:
-            if line.startswith(_BEGINS):
-                entry = _Entry(number)
+            if line.startswith(ENTRY):
+                entry = _Entry(number, len(line))
             else:
                 yield number, line
         elif not entry.takes(number, line):
@@ -159,9 +162,9 @@ def without_export(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, by
 class _Entry:
     """An entry under construction. One that is no entry gives its lines back as they are."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, size: int) -> None:
         self._number = number
-        self._size = 0
+        self._size = size
         self._kept: list[tuple[int, bytes]] = []
         self._fields: dict[str, str] = {}
         self._name: Optional[str] = None
@@ -170,8 +173,8 @@ class _Entry:
 
     def takes(self, number: int, line: bytes) -> bool:
         """Take the next line in; False where it is none of this entry's."""
-        self._size += len(line)
-        if self._size > _LONGEST_ENTRY:
+        self._size += len(line) + 1
+        if self._size > LONGEST_ENTRY:
             return False
         if self._name is not None:
             self._kept.append((number, line))

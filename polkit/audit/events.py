@@ -20,7 +20,9 @@ from polkit.audit.sockets import Address, address_in, command_in, title_in
 from polkit.audit.syscalls import syscall_name
 from polkit.audit.values import string, unquote
 
-_EVENTS = 512
+EVENTS = 512
+"""So many events a window holds."""
+
 _MOST_COMPANIONS = 64
 _MOST_DENIALS = 256
 _ENTRY_PERMISSIONS = frozenset(("add_name", "remove_name"))
@@ -110,7 +112,7 @@ class EventWindow:
         event = self._events.get(name)
         if event is None:
             event = self._events[name] = _Event()
-            if len(self._events) > _EVENTS:
+            if len(self._events) > EVENTS:
                 self._close(self._events.popitem(last=False)[1])
         return event
 

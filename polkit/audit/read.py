@@ -53,7 +53,7 @@ def read_logs(
             refused.append((source, problem))
     if refused and not ledgers:
         raise refused[0][1]
-    return merge(*ledgers, *(_unread(*refusal) for refusal in refused))
+    return merge(*ledgers, *(unread(source.name, problem) for source, problem in refused))
 
 
 def read_stream(name: str, stream: BinaryIO, options: ReadOptions, progress: Optional[Progress] = None) -> Ledger:
@@ -133,9 +133,14 @@ def _read_source(source: Source, options: ReadOptions, stdin: Optional[BinaryIO]
                 return _read_ledger(source, chain((first,), blocks), options)
             tally = Tally(source.name, options)
             window = EventWindow(tally.denial, tally.wants_circumstances)
-            count(scan(without_export(numbered_lines(chain((first,), blocks)))), tally, window)
+            count(records_in(chain((first,), blocks)), tally, window)
             window.close()
             return as_ledger(content.start, tally.partial(content.size, content.lines, notes))
+
+
+def records_in(blocks: Iterable[bytes]) -> Iterator[Found]:
+    """The records in the content of a source."""
+    return scan(without_export(numbered_lines(blocks)))
 
 
 def count(records: Iterable[Found], tally: Tally, window: EventWindow) -> None:
@@ -167,7 +172,7 @@ def _read_ledger(source: Source, blocks: Iterable[bytes], options: ReadOptions) 
     return Ledger({name: with_filter(partial, options.source_types) for name, partial in ledger.partials.items()})
 
 
-def _unread(source: Source, problem: SourceError) -> Ledger:
+def unread(name: str, problem: SourceError) -> Ledger:
     """A source of which nothing could be read, so that the books show it."""
-    identity = hashlib.sha256(b"unread " + source.name.encode("utf-8", "surrogateescape")).hexdigest()
-    return Ledger({identity: Partial(source.name, notes=(f"not read: {problem}",))})
+    identity = hashlib.sha256(b"unread " + name.encode("utf-8", "surrogateescape")).hexdigest()
+    return Ledger({identity: Partial(name, notes=(f"not read: {problem}",))})

@@ -193,7 +193,7 @@ class Tally:
         for kind, number in other._records.items():
             self._records[kind] += number
         places = LISTED - len(self._unparsed)
-        self._unparsed += [replace(one, line=one.line + lines) for one in other._unparsed[:places]]
+        self._unparsed += [replace(one, source=self._name, line=one.line + lines) for one in other._unparsed[:places]]
         self._unlisted += other._unlisted + len(other._unparsed[places:])
         self._granted += other._granted
         self._undated += other._undated
