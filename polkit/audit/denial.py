@@ -75,7 +75,7 @@ def parse_denial(prefix: str, text: str, claim: heads.Claim) -> Denial:
     return Denial(
         key=key,
         kind=claim.kind,
-        time=_time(prefix, claim),
+        time=time_of(prefix, claim),
         permissive=reading.permissive == "1",
         levels=levels,
         comm=string(fields.get("comm"), interpreted),
@@ -84,7 +84,7 @@ def parse_denial(prefix: str, text: str, claim: heads.Claim) -> Denial:
         device=string(fields.get("dev"), interpreted=True),
         inode=fields.get("ino"),
         ports=_ports(key, fields),
-        host=_host(prefix, text, claim),
+        host=host_of(prefix, text, claim),
         event=event_of(claim),
     )
 
@@ -206,14 +206,16 @@ def _origin(fields: dict[str, str], claim: heads.Claim) -> str:
     return "kernel" if claim.type == "1400" or claim.body or "pid" in fields else "user"
 
 
-def _time(prefix: str, claim: heads.Claim) -> Optional[int]:
+def time_of(prefix: str, claim: heads.Claim) -> Optional[int]:
+    """When a record was written, in milliseconds since the epoch; None where neither it nor its line says."""
     if claim.stamp:
         return stamp_time(claim.stamp)
     date = _ISO_DATE.search(prefix)
     return date_time(prefix[date.start() : date.start() + 40]) if date else None
 
 
-def _host(prefix: str, text: str, claim: heads.Claim) -> Optional[str]:
+def host_of(prefix: str, text: str, claim: heads.Claim) -> Optional[str]:
+    """The host that wrote a record, as it or its line says; else None."""
     if claim.node:
         return readable(claim.node)
     # In the journal's form the tag after the host ("audit[42]:") is where the record itself begins.

@@ -102,6 +102,11 @@ class EventWindow:
         if len(event.companions) < _MOST_COMPANIONS:
             event.companions.append((claim, text))
 
+    def late_companion(self, claim: Claim, text: str) -> None:
+        """Take in a companion of an event that is still waiting: of a log that goes on in another file."""
+        if event_of(claim) in self._events:
+            self.companion(claim, text)
+
     def close(self) -> None:
         """The input has ended: hand on what still waits."""
         for event in self._events.values():

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from typing import BinaryIO, Callable, Optional
 
 from polkit.audit import heads
@@ -16,12 +16,16 @@ from polkit.audit.events import EventWindow
 from polkit.audit.ledger import IDENTITY, MARK, MOST_MARKS, Ledger, Partial, merge, with_filter
 from polkit.audit.ledger_file import is_ledger, load
 from polkit.audit.lines import numbered_lines
+from polkit.audit.policy_loads import spooled, with_loads
 from polkit.audit.reading import Unreadable
 from polkit.audit.rejoin import denial_in, verdict_of
 from polkit.audit.scan import Found, scan
 from polkit.audit.sources import Source, find_sources, opened
 from polkit.audit.tally import ReadOptions, Tally
 from polkit.errors import SourceError
+
+_REACH = 65536
+"""So many bytes of the next file of a rotated set are searched for the rest of the last events."""
 
 LONGEST_LEDGER_LINE = 1 << 24
 """Bytes. Twelve samples of 64 values of 4,096 characters."""
@@ -41,12 +45,16 @@ def read_logs(
     Raises SourceError for a named source that can't be read at all or a damaged ledger; UsageError for no arguments.
     A file that a directory or a glob led to and that can't be opened becomes a note, unless it is the only one.
     """
+    sources = find_sources(arguments)
+    if options.since_policy_load:
+        with spooled(sources, stdin) as stdin_again:
+            return read_logs(arguments, with_loads(sources, options, stdin_again), stdin_again, progress)
     meter = _Meter(progress)
     ledgers: list[Ledger] = []
     refused: list[tuple[Source, SourceError]] = []
-    for source in find_sources(arguments):
+    for source, younger in zip(sources, (*sources[1:], None)):
         try:
-            ledgers.append(_read_source(source, options, stdin, meter))
+            ledgers.append(_read_source(source, options, stdin, meter, younger))
         except SourceError as problem:
             if not source.listed:
                 raise
@@ -58,7 +66,11 @@ def read_logs(
 
 def read_stream(name: str, stream: BinaryIO, options: ReadOptions, progress: Optional[Progress] = None) -> Ledger:
     """Read what is open already, under a name for the books: another command's output, say."""
-    return _read_source(Source(name, None), options, stream, _Meter(progress))
+    source = Source(name, None)
+    if options.since_policy_load:
+        with spooled((source,), stream) as again:
+            return _read_source(source, with_loads((source,), options, again), again, _Meter(progress))
+    return _read_source(source, options, stream, _Meter(progress))
 
 
 class _Meter:
@@ -123,7 +135,9 @@ def _marks(start: bytes, size: int) -> str:
     return "".join(marks)
 
 
-def _read_source(source: Source, options: ReadOptions, stdin: Optional[BinaryIO], meter: _Meter) -> Ledger:
+def _read_source(
+    source: Source, options: ReadOptions, stdin: Optional[BinaryIO], meter: _Meter, younger: Optional[Source] = None
+) -> Ledger:
     notes: list[str] = []
     with opened(source, stdin) as stream:
         content = _Content(decompressed(stream, notes.append), meter)
@@ -134,8 +148,22 @@ def _read_source(source: Source, options: ReadOptions, stdin: Optional[BinaryIO]
             tally = Tally(source.name, options)
             window = EventWindow(tally.denial, tally.wants_circumstances)
             count(records_in(chain((first,), blocks)), tally, window)
+            if younger is not None and source.goes_on_in(younger):
+                _rest_of_events(younger, window)
             window.close()
             return as_ledger(content.start, tally.partial(content.size, content.lines, notes))
+
+
+def _rest_of_events(source: Source, window: EventWindow) -> None:
+    """Records of the events in the window that stand at the beginning of the next file of a rotated set."""
+    try:
+        with opened(source) as stream:
+            head = b"".join(islice(decompressed(stream, lambda note: None), 1))[:_REACH]
+    except SourceError:
+        return  # said when its own turn comes
+    for found in records_in(as_utf8((head,))):
+        if found.claim.type in heads.COMPANIONS:
+            window.late_companion(found.claim, found.text)
 
 
 def records_in(blocks: Iterable[bytes]) -> Iterator[Found]:
@@ -163,7 +191,7 @@ def count(records: Iterable[Found], tally: Tally, window: EventWindow) -> None:
 def _read_ledger(source: Source, blocks: Iterable[bytes], options: ReadOptions) -> Ledger:
     lines = (line.decode("utf-8", "replace") for _, line in numbered_lines(blocks, LONGEST_LEDGER_LINE))
     ledger = load(lines, source.name)
-    if options.since is not None or options.until is not None:
+    if options.since is not None or options.until is not None or options.loads:
         raise SourceError(
             f"{source.name}: a ledger holds counts, not single times", "give --since and --until to polkit collect"
         )

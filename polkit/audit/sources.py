@@ -28,6 +28,10 @@ class Source:
     path: Optional[Path]
     listed: bool = False
 
+    def goes_on_in(self, other: Source) -> bool:
+        """Whether ``other``, the next source, is the next younger file of the same rotated set."""
+        return self.path is not None and other.path is not None and _age(self.path)[:2] == _age(other.path)[:2]
+
 
 def find_sources(arguments: Sequence[str]) -> list[Source]:
     """The sources that arguments name, rotated sets oldest first, each file once.
@@ -93,6 +97,9 @@ def opened(source: Source, stdin: Optional[BinaryIO] = None) -> Iterator[BinaryI
         if source.path is None:
             yield stdin if stdin is not None else sys.stdin.buffer
         else:
+            if source.listed and not source.path.is_file() and source.path.exists():
+                # Opening a pipe that nobody writes to would wait for ever.
+                raise SourceError(f"{source.name}: is no regular file", "name it, to read from it")
             with source.path.open("rb") as stream:
                 yield stream
     except OSError as problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Optional
 
@@ -20,28 +20,38 @@ LONGEST_TEXT = 200
 
 _LONGEST_VALUE = 4096
 
+POLICY_LOAD = "policy-load"
+"""What ``--since`` takes in place of a time."""
+
 
 @dataclass(frozen=True)
 class ReadOptions:
     """What to count: denials from ``since`` up to, not including, ``until`` (milliseconds since the epoch), of these
-    source types (all when empty). Denials without a full date pass ``since`` and ``until``."""
+    source types (all when empty). Denials without a full date pass ``since`` and ``until``.
+
+    ``since_policy_load``: only what a host wrote after its last load of a policy. ``loads`` are those loads once they
+    have been found: the host as its records name it (else empty), and the time.
+    """
 
     since: Optional[int] = None
     until: Optional[int] = None
     source_types: frozenset[str] = frozenset()
+    since_policy_load: bool = False
+    loads: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_options(since: Optional[str], until: Optional[str], sources: Iterable[str] = ()) -> ReadOptions:
-    """The options for what a user typed after ``--since``, ``--until`` and ``--source``.
+    """The options for what a user typed after ``--since`` (a time, or ``policy-load``), ``--until`` and ``--source``.
 
     Raises UsageError for what is no time, and for an end before the beginning.
     """
     now = int(time.time() * 1000)
-    first = parse_when(since, now) if since else None
+    at_load = since == POLICY_LOAD
+    first = parse_when(since, now) if since and not at_load else None
     end = parse_when(until, now) if until else None
     if first is not None and end is not None and first > end:
         raise UsageError(f"--since {since} is later than --until {until}")
-    return ReadOptions(first, end, frozenset(sources))
+    return ReadOptions(first, end, frozenset(sources), at_load)
 
 
 class _Sample:
@@ -222,6 +232,8 @@ class Tally:
             return False
         if denial.time is None:
             return True
-        return (options.since is None or denial.time >= options.since) and (
-            options.until is None or denial.time < options.until
+        return (
+            (options.since is None or denial.time >= options.since)
+            and (options.until is None or denial.time < options.until)
+            and denial.time >= options.loads.get(denial.host or "", denial.time)
         )
