@@ -31,7 +31,7 @@ from polkit.policy.oracle import Oracle, OracleAnswer
 from polkit.policy.risk import Risk, assess, risk_ids, risk_named
 from polkit.policy.target import load
 from polkit.policy.violations import Violation
-from polkit.policy.whatif import WhatIf, what_if
+from polkit.policy.whatif import WhatIf, remember_baseline, what_if
 
 
 def load_policy(policy: str = "auto", store: Optional[str] = None) -> TargetPolicy:
@@ -81,6 +81,7 @@ __all__ = [
     "policy_to_boot",
     "ranges",
     "read_booleans",
+    "remember_baseline",
     "risk_ids",
     "risk_named",
     "ruled_by_command",
