@@ -110,6 +110,28 @@ def linked(files: PolicyFiles, info: PolicyInfo, name: str, cil: str) -> Iterato
         yield _built(root, files.store.name, None).policy
 
 
+def remember_baseline(files: PolicyFiles, module: str) -> None:
+    """Build the module store of ``files`` as it is, without an earlier version of ``module``, so that the next
+    ``what_if`` need not; nothing where that is known, where it can't be kept, or without a store.
+
+    Raises CompileError where it doesn't build, SourceError, MissingDependency without the tools.
+    """
+    store = files.store
+    if store is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="polkit-baseline-", dir=fast_place()) as scratch:
+        base, work = Path(scratch) / "base", Path(scratch) / "work"
+        work.mkdir()
+        copy_store(store, base, _root_of(store), expand_check=False)
+        _take_out(base, store.name, module)
+        key, policy = baseline_key(base, store.name, work), base / "var/lib/selinux" / store.name / "active/policy.kern"
+        if key is None or recall(key, policy) is not None:
+            return
+        run = run_tool(_build_command(base, store.name), work, _SECONDS)
+        _demand_baseline(run.status, run.output, store)
+        remember(key, Baseline(policy_digest(policy), None))
+
+
 @dataclass(frozen=True)
 class _Copies:
     """Copies of a module store: as it is, with the module and checked, with the module and not."""

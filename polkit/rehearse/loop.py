@@ -24,6 +24,7 @@ from polkit.rehearse.log_forms import RAW
 from polkit.rehearse.loop_jobs import Job, Say, side_by_side
 from polkit.rehearse.loop_parts import Attacks, Phase, attacks_of, service_refused
 from polkit.rehearse.loop_peer import CARRY_ON, FAIL_FAST, Peer, PeerJob, peer_loop
+from polkit.rehearse.loop_prepare import prepare
 from polkit.rehearse.rehearsal import Rehearsal, RehearsalRequest, policy_for, rehearse
 from polkit.rehearse.scenario import Scenario
 from polkit.rehearse.scenario_file import read_scenario
@@ -264,8 +265,12 @@ def _machine(run: _Run) -> RehearsalRequest:
 
 def _learn(run: _Run) -> Rehearsal:
     own = f"{run.name.replace('-', '_')}_t" if run.request.empty else None
+    request = replace(_machine(run), learn=True, empty=run.request.empty, domain=own)
+    jobs: dict[str, Job] = {"learn": lambda say: rehearse(request)}
+    if run.rounds == 1:
+        jobs["prepare"] = lambda say: prepare(_request(run), run.scenario.workload.domain)
     with run.phase("learn", "learning", boots=1):
-        learned = rehearse(replace(_machine(run), learn=True, empty=run.request.empty, domain=own))
+        learned: Rehearsal = side_by_side(jobs, lambda text: None)["learn"].value
     _keep(run, learned)
     return learned
 

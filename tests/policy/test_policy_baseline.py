@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from polkit.errors import CompileError
 from polkit.model import PolicyInfo
-from polkit.policy import locate, what_if, whatif
+from polkit.policy import locate, remember_baseline, what_if, whatif
 from tests.minimize.proof_worlds import NAME, build_root
 
 HARMLESS = "(allow container_t data_t (file (read)))"
@@ -123,6 +123,18 @@ def test_a_store_that_breaks_nothing_is_not_checked_for_it(build, root):
     assert same(broken, build(BREAKING, cached=False))
     assert len(broken.breaches) == 2
     assert build(BREAKING).builds == 2
+
+
+def test_the_baseline_may_be_built_ahead(build, root, cache_home):
+    remember_baseline(locate(str(root)), "mine")
+    (kept,) = baselines(cache_home)
+    before = kept.read_bytes()
+    remember_baseline(locate(str(root)), "mine")
+    assert baselines(cache_home) == [kept]
+    assert kept.read_bytes() == before
+    first = build()
+    assert first.builds == 3, "but for the baseline unchecked"
+    assert same(first, build(cached=False))
 
 
 def whole(cil: Path) -> bytes:
