@@ -39,16 +39,23 @@ class StatusLine:
 
     def reading(self, read: int) -> None:
         """So many bytes were read so far: shown after a second, at most ten times a second."""
-        now = time.monotonic()
-        self._begun = self._begun or now
-        if now - self._begun >= _PATIENCE and now - self._last >= _PAUSE:
-            self._last = now
-            self._draw(f"reading  {read / 1e6:,.0f} MB")
+        self._now_and_then(f"reading  {read / 1e6:,.0f} MB")
+
+    def units(self, done: int, number: int, read: int) -> None:
+        """So many of a number of units of work are done, which so many bytes were read for: as ``reading``."""
+        self._now_and_then(f"{done:,} of {number:,} units, {read / 1e6:,.0f} MB")
 
     def close(self) -> None:
         """Wipe the line, where one was drawn."""
         if self._shown:
             self._draw("")
+
+    def _now_and_then(self, text: str) -> None:
+        now = time.monotonic()
+        self._begun = self._begun or now
+        if now - self._begun >= _PATIENCE and now - self._last >= _PAUSE:
+            self._last = now
+            self._draw(text)
 
     def _draw(self, text: str) -> None:
         self._shown = True
