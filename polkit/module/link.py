@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
 import tempfile
@@ -131,6 +133,10 @@ def set_expand_check(copy: Path, value: bool) -> None:
 
 
 def _unreadable(place: Path, error: Exception) -> SourceError:
+    full = os.strerror(errno.ENOSPC)
+    if full in str(error):  # shutil.Error has but the words of what went wrong
+        hint = "a copy takes 100 MB: make room, or name another place with TMPDIR"
+        return SourceError(f"there is no room for a copy of the module store {place}: {full}", hint)
     reason = error.strerror if isinstance(error, OSError) and error.strerror else "not every file can be read"
     return SourceError(
         f"the module store under {place} can't be read: {reason}",

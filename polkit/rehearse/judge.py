@@ -160,7 +160,8 @@ def _verdict(step: Step, result: Mapping[str, Any], refused: bool) -> tuple[str,
         return ALLOWED, ""
     if state == _FAILED:
         return _failed(step, result["errno"], detail, refused)
-    ended = f"it ended with status {result['status']} while it did this"
+    how = "did not end in time" if result["late"] else f"ended with status {result['status']}"
+    ended = f"it {how} while it did this"
     return (DENIED if refused and result["status"] != 0 else ERROR), ended
 
 
@@ -174,11 +175,11 @@ def _failed(step: Step, errno: str, detail: str, refused: bool) -> tuple[str, st
 
 def _executed(step: Step, result: Mapping[str, Any], refused: bool) -> tuple[str, str]:
     """The new program took over; whether it could start shows in how it ended."""
-    status, output = result["status"], str(result["output"]).strip()[-200:]
-    if step.operation in ("exec", "transition") and status not in (_KILLED, _NO_MEMORY_MAP):
+    status, output, late = result["status"], str(result["output"]).strip()[-200:], result["late"]
+    if step.operation in ("exec", "transition") and (late or status not in (_KILLED, _NO_MEMORY_MAP)):
         return ALLOWED, ""
     if status == 0:
         return ALLOWED, ""
     if refused:
         return DENIED, output
-    return ERROR, f"it ended with status {status}: {output}"
+    return ERROR, f"{'it did not end in time' if late else f'it ended with status {status}'}: {output}"

@@ -160,6 +160,15 @@ def _source(thing: Thing) -> Path:
     return find_busybox() if thing.copy == "busybox" else Path(thing.copy)
 
 
+def check_sources(scenario: Scenario) -> None:
+    """Every file that is to be copied is there, before anything is built for it. Raises SourceError,
+    MissingDependency."""
+    files: dict[str, Path] = {}
+    for thing in scenario.things:
+        if thing.copy is not None:
+            _kept(_source(thing), files)
+
+
 def _told_thing(thing: Thing, contexts: _Contexts, label: Label, files: dict[str, Path]) -> dict[str, Any]:
     tclass = ("blk_file" if thing.block else "chr_file") if thing.kind == "node" else _CLASSES[thing.kind]
     if thing.label is not None:

@@ -91,7 +91,8 @@ def _boot(kernel: Path, image: Path, place: Path, seconds: float, accelerator: s
             process.wait()
     found = _read(answer)
     if found is None:
-        raise NoAnswer("the machine ended without an answer", _last_words(place / "emulator", console))
+        last = _last_words(place / "emulator", console)
+        raise NoAnswer(f"the machine ended without an answer: is {kernel} a Linux kernel with SELinux?", last)
     if "error" in found:
         raise MachineFailed(f"in the machine: {found['error']}", str(found.get("where", "")))
     return found

@@ -28,7 +28,7 @@ from polkit.policy import (
 from polkit.rehearse.explained import with_causes
 from polkit.rehearse.image import write_image
 from polkit.rehearse.judge import ALLOWED, Judged, Log, judge, read_log
-from polkit.rehearse.layout import HARNESS, check_binds, guest_plan, with_domain
+from polkit.rehearse.layout import HARNESS, check_binds, check_sources, guest_plan, with_domain
 from polkit.rehearse.log_forms import FORMS, RAW, MachineLog, machine_log
 from polkit.rehearse.machine import boot
 from polkit.rehearse.modules import declared_names, module_files
@@ -128,6 +128,7 @@ def rehearse(
             module, domain = _empty_domain(request, scenario, place / "module")
             scenario, modules = with_domain(scenario, domain), (*modules, module)
         _check_domains(scenario, steps, target, bool(modules))
+        check_sources(scenario)
         own = _own_module([(scenario, steps)], target, request.learn and not request.empty)
         mls = target.info is None or target.info.mls
         changed = carry_out(asked, scenario, _known(target, modules if asked else ()))

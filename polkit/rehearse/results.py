@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,17 @@ def _cause(cause: StepCause) -> dict[str, Any]:
 
 
 def check_directory(directory: Path, force: bool) -> None:
-    """UsageError where results of an earlier run would be overwritten: asked before the machine starts."""
+    """Asked before the machine starts. Raises UsageError where results of an earlier run would be overwritten and for
+    what is no directory, SourceError where nothing can be written."""
+    try:
+        existing = next(place for place in (directory, *directory.absolute().parents) if os.path.lexists(place))
+        is_directory, writable = existing.is_dir(), os.access(existing, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise SourceError(f"{directory}: {error.strerror or error}", "name another with -o DIR") from error
+    if not is_directory:
+        raise UsageError(f"{existing} is no directory", "name one for the results with -o DIR")
+    if not writable:
+        raise SourceError(f"{existing} can't be written to", "name another directory for the results with -o DIR")
     there = [name for name in FILES if (directory / name).exists()]
     if there and not force:
         raise UsageError(f"{directory} holds {', '.join(there)} already", "name another directory, or add --force")

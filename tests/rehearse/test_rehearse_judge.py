@@ -23,7 +23,7 @@ def record(serial: int, user: Optional[int] = None, pid: int = 80, permissive: i
 
 
 def result(state: int, errno: str = "", status: int = 0, **more: Any) -> dict[str, Any]:
-    told = {"name": "one", "pid": 80, "user": 100000, "state": state, "errno": errno, "status": status}
+    told = {"name": "one", "pid": 80, "user": 100000, "state": state, "errno": errno, "status": status, "late": False}
     return {**told, "detail": "", "output": "", "seconds": 0.1, **more}
 
 
@@ -76,6 +76,14 @@ def test_a_program_must_end_well_and_an_execution_must_begin() -> None:
     assert judged(result(EXECUTING, status=3), "", "exec").got == "allowed"
     assert judged(result(EXECUTING, status=0), record(5, 100000), "program").got == "allowed"
     assert judged(result(EXECUTING, status=-9), record(5, 100000), "exec").got == "denied"
+
+
+def test_what_never_ends_is_killed_by_the_machine_and_not_by_selinux() -> None:
+    late = judged(result(EXECUTING, status=-9, late=True), "", "program")
+    assert (late.got, late.detail) == ("error", "it did not end in time: ")
+    assert judged(result(EXECUTING, status=-9, late=True), "", "exec").got == "allowed", "how it ends does not matter"
+    waiting = judged(result(BEGUN, status=-9, late=True), "", "connect")
+    assert (waiting.got, waiting.detail) == ("error", "it did not end in time while it did this")
 
 
 def test_steps_that_were_never_reached_are_errors() -> None:

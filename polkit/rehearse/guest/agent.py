@@ -88,6 +88,9 @@ def _went_well(result: dict[str, Any]) -> bool:
 
 
 def _load_policy(plan: dict[str, Any]) -> None:
+    with open("/proc/filesystems", encoding="ascii") as stream:
+        if "\tselinuxfs\n" not in stream.read():
+            raise OSError("this kernel has no SELinux, or starts without it: give one with CONFIG_SECURITY_SELINUX=y")
     kernel.mount("selinuxfs", _SELINUX, "selinuxfs")
     with open(f"{_HERE}/policy", "rb") as stream:
         policy = stream.read()

@@ -27,7 +27,7 @@ FIRST_USER = 100_000
 def run_step(
     number: int, step: Mapping[str, Any], root: Any, bystanders: world.Bystanders, seconds: float
 ) -> dict[str, Any]:
-    """What the step got: ``state``, ``errno``, ``status`` (of a program), ``output``, ``pid``, ``seconds``."""
+    """What the step got: ``state``, ``errno``, ``status`` of a program, ``late``, ``output``, ``pid``, ``seconds``."""
     told = {**step["arguments"], "own": step["context"]}
     if "process" in told:
         told["pid"] = bystanders.pid(told["process"])
@@ -42,7 +42,7 @@ def run_step(
     os.close(silence[0])
     os.close(silence[1])
     os.close(output[1])
-    text, status = _await(pid, output[0], began + seconds)
+    text, status, late = _await(pid, output[0], began + seconds)
     os.close(output[0])
     state, failed, detail = _SLOT.unpack_from(slot)
     return {
@@ -53,14 +53,16 @@ def run_step(
         "errno": errno_name(failed) if failed else "",
         "detail": detail.rstrip(b"\0").decode("utf-8", "replace"),
         "status": status,
+        "late": late,
         "output": text.decode("utf-8", "replace"),
         "seconds": round(time.monotonic() - began, 3),
     }
 
 
-def _await(pid: int, output: int, deadline: float) -> tuple[bytes, int]:
-    """The program's output and status (negative: its signal); what does not end in time is killed."""
-    text = b""
+def _await(pid: int, output: int, deadline: float) -> tuple[bytes, int, bool]:
+    """The program's output and status (negative: its signal), and whether it had to be killed since its time was over;
+    what it left running ends with it."""
+    text, late = b"", False
     while True:
         if select.select([output], [], [], 0.01)[0]:
             text = (text + os.read(output, _MOST_OUTPUT))[:_MOST_OUTPUT]
@@ -68,9 +70,19 @@ def _await(pid: int, output: int, deadline: float) -> tuple[bytes, int]:
         if ended:
             break
         if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
+            late = True
+            _end(pid)
+    _end(pid)
     code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
-    return text, code
+    return text, code, late
+
+
+def _end(pid: int) -> None:
+    """Kill what is left of a step's process group."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
 
 
 def _child(
@@ -79,6 +91,7 @@ def _child(
     """Become the step's domain, do it, note what it got; never returns."""
     state = SETUP
     try:
+        os.setpgid(0, 0)
         _prepare(number, step, root, stdin, stdout)
         deed = DEEDS[step["operation"]]
         kernel.set_attribute("current", step["context"])
