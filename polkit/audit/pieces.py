@@ -3,27 +3,25 @@
 A piece begins at a line in which no record before it goes on. What still reaches over its beginning are events, whose
 records may stand on both sides. So the lines before a piece are read too, without being counted, until the window of
 events is full. A piece is right if the window it began with is the one that the piece before it ended with; where it
-is not, the piece is read again from there. Of each count the first records are joined with their events, and only the
-whole tells which records those are: a piece keeps its own first ones apart.
+is not, the piece is read again from there. Which records are joined with their events follows from the order of the
+pieces (tally.py).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Callable, Optional
 
 from polkit.audit.blocks import BLOCK, as_utf8, is_plain
-from polkit.audit.denial import Denial
 from polkit.audit.envelopes import ENTRY, LONGEST_ENTRY
-from polkit.audit.events import EVENTS, Circumstances, EventWindow, Held
+from polkit.audit.events import EVENTS, EventWindow, Held
 from polkit.audit.ledger import IDENTITY, Ledger
 from polkit.audit.ledger_file import is_ledger
 from polkit.audit.read import as_ledger, count, records_in
 from polkit.audit.scan import record_starts, stands_alone
 from polkit.audit.tally import ReadOptions, Tally
-from polkit.model import SAMPLE, AccessKey
 
 ReadAt = Callable[[int, int], bytes]
 """So many bytes of a log from an offset on; fewer only at its end."""
@@ -40,15 +38,14 @@ _BACK = 2 * LONGEST_ENTRY
 @dataclass(frozen=True)
 class Piece:
     """What was counted of a piece. ``began`` stands for the window of events it began with, ``held`` is the one it
-    ended with. ``first`` are the first denials of each count, ``rest`` is everything else."""
+    ended with."""
 
     start: bytes
     size: int
     lines: int
     began: str
     held: Held
-    first: Mapping[AccessKey, tuple[tuple[Denial, Circumstances], ...]]
-    rest: Tally
+    counted: Tally
 
 
 def can_be_split(read_at: ReadAt) -> bool:
@@ -73,10 +70,10 @@ def read_piece(
     if held is None:
         held = () if begin == 0 else _window_before(read_at, size, begin, step, options)
     began = _digest(held)
-    counted = _Counted(options)
+    counted = Tally("", options)
     window = EventWindow(counted.denial, counted.wants_circumstances, held)
     lines = _Lines(_blocks(read_at, begin, end))
-    count(records_in(lines), counted.rest, window)
+    count(records_in(lines), counted, window)
     if end == size:
         window.close()
     return Piece(
@@ -85,8 +82,7 @@ def read_piece(
         lines=lines.number,
         began=began,
         held=window.held(),
-        first={key: tuple(pairs) for key, pairs in counted.first.items()},
-        rest=counted.rest,
+        counted=counted,
     )
 
 
@@ -102,31 +98,9 @@ def join_pieces(
     held: Held = ()
     for number, found in enumerate(pieces):
         piece = found if found.began == _digest(held) else again(number, held)
-        for pairs in piece.first.values():
-            for denial, about in pairs:
-                tally.denial(denial, about if tally.wants_circumstances(denial) else Circumstances())
-        tally.include(piece.rest, lines)
+        tally.include(piece.counted, lines)
         size, lines, held = size + piece.size, lines + piece.lines, piece.held
     return as_ledger(pieces[0].start, tally.partial(size, lines, []))
-
-
-class _Counted:
-    """The counts of a piece: the first SAMPLE denials of each kept as they are, everything else in a Tally."""
-
-    def __init__(self, options: ReadOptions) -> None:
-        self.first: dict[AccessKey, list[tuple[Denial, Circumstances]]] = {}
-        self.rest = Tally("", options)
-
-    def wants_circumstances(self, denial: Denial) -> bool:
-        """As of a Tally that has counted nothing before."""
-        return len(self.first.get(denial.key, ())) < SAMPLE
-
-    def denial(self, denial: Denial, about: Circumstances) -> None:
-        """As of a Tally."""
-        if self.rest.selects(denial) and self.wants_circumstances(denial):
-            self.first.setdefault(denial.key, []).append((denial, about))
-        else:
-            self.rest.denial(denial, about)
 
 
 class _Lines:

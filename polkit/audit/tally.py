@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Optional
+from itertools import chain
+from typing import NamedTuple, Optional
 
 from polkit.audit.denial import Denial
 from polkit.audit.events import Circumstances
 from polkit.audit.heads import OTHER
-from polkit.audit.ledger import KINDS, LISTED, SAMPLED, Partial, kind_of, smallest
+from polkit.audit.ledger import KINDS, LISTED, Partial, kind_of, smallest
 from polkit.audit.times import parse_when
 from polkit.errors import UsageError
 from polkit.model import SAMPLE, AccessKey, Evidence, Unparsed
@@ -55,82 +56,115 @@ def read_options(since: Optional[str], until: Optional[str], sources: Iterable[s
 
 
 class _Sample:
-    """The SAMPLE smallest distinct values of those added."""
+    """The ``most`` smallest distinct values of those added."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = SAMPLE) -> None:
+        self._most = most
         self._values: set[str] = set()
 
     def add(self, value: Optional[str]) -> None:
         if value:
             self._values.add(value[:_LONGEST_VALUE])
-            if len(self._values) > 4 * SAMPLE:
-                self._values = set(smallest(self._values))
+            if len(self._values) > 4 * self._most:
+                self._values = set(sorted(self._values)[: self._most])
 
     def include(self, other: _Sample) -> None:
-        self._values = set(smallest((*self._values, *other._values)))
+        for value in other._values:
+            self.add(value)
 
-    def values(self) -> tuple[str, ...]:
-        return smallest(self._values)
+    def values(self, without: Container[str] = ()) -> tuple[str, ...]:
+        kept = sorted(self._values)[: self._most]
+        return smallest(value for value in kept if value not in without)
 
 
 def _chosen(choose: Callable[[int, int], int], one: Optional[int], other: Optional[int]) -> Optional[int]:
     return choose(one, other) if one is not None and other is not None else one if other is None else other
 
 
+EACH = 4
+"""Of each exemplar so many denials are joined with their events: what it was about may be done by several calls."""
+
+
+class Exemplar(NamedTuple):
+    """What tells denials of one key apart, as far as their circumstances go."""
+
+    comm: Optional[str]
+    path: Optional[str]
+    name: Optional[str]
+    device: Optional[str]
+    inode: Optional[str]
+    ports: tuple[int, ...]
+
+
+def _exemplar(denial: Denial) -> Exemplar:
+    return Exemplar(denial.comm, denial.path, denial.name, denial.device, denial.inode, denial.ports)
+
+
 @dataclass
 class _Count:
+    """The first SAMPLE distinct exemplars keep the circumstances of their first denials; everything else is added up.
+
+    What is kept of a log is what is kept of its parts, put together in their order.
+    """
+
     records: int = 0
     permissive: int = 0
     first: Optional[int] = None
     last: Optional[int] = None
+    exemplars: dict[Exemplar, tuple[Circumstances, ...]] = field(default_factory=dict)
     comms: _Sample = field(default_factory=_Sample)
     paths: _Sample = field(default_factory=_Sample)
-    names: _Sample = field(default_factory=_Sample)
+    names: _Sample = field(default_factory=lambda: _Sample(2 * SAMPLE))
+    """Twice as many: those of exemplars whose path is known are left out at the end."""
     devices: _Sample = field(default_factory=_Sample)
-    exes: _Sample = field(default_factory=_Sample)
-    syscalls: _Sample = field(default_factory=_Sample)
-    calls: _Sample = field(default_factory=_Sample)
-    nodes: _Sample = field(default_factory=_Sample)
-    answers: _Sample = field(default_factory=_Sample)
-    commands: _Sample = field(default_factory=_Sample)
-    addresses: _Sample = field(default_factory=_Sample)
     levels: _Sample = field(default_factory=_Sample)
     hosts: _Sample = field(default_factory=_Sample)
     ports: set[int] = field(default_factory=set)
 
+    def wants(self, denial: Denial) -> bool:
+        known = self.exemplars.get(_exemplar(denial))
+        return len(self.exemplars) < SAMPLE if known is None else len(known) < EACH
+
     def add(self, denial: Denial, about: Circumstances) -> None:
-        self.records += 1
-        self.permissive += denial.permissive
-        self.first = _chosen(min, self.first, denial.time)
-        self.last = _chosen(max, self.last, denial.time)
-        path = denial.path or about.path
-        self.comms.add(denial.comm)
-        self.paths.add(path)
-        self.names.add(None if path else denial.name)
-        self.devices.add(denial.device)
-        self.exes.add(about.exe)
-        self.syscalls.add(about.syscall)
-        self.calls.add(about.call)
-        self.nodes.add(about.node)
-        self.answers.add(about.answer)
-        self.commands.add(about.command)
-        self.addresses.add(about.address)
+        if self.wants(denial):
+            exemplar = _exemplar(denial)
+            self.exemplars[exemplar] = (*self.exemplars.get(exemplar, ()), about)
+        self.repeat(denial, 1, denial.time, denial.time)
         self.levels.add(denial.levels)
+
+    def repeat(self, denial: Denial, number: int, first: Optional[int], last: Optional[int]) -> None:
+        """Count so many denials that differ from this one in nothing but time and levels."""
+        self.records += number
+        self.permissive += number if denial.permissive else 0
+        self.first = _chosen(min, self.first, first)
+        self.last = _chosen(max, self.last, last)
+        self.comms.add(denial.comm)
+        self.paths.add(denial.path)
+        self.names.add(None if denial.path else denial.name)
+        self.devices.add(denial.device)
         self.hosts.add(denial.host)
-        self.ports.update(denial.ports or about.ports)
+        self.ports.update(denial.ports)
 
     def include(self, other: _Count) -> None:
-        """Count all that was counted there."""
+        """Count all that was counted there, of what stands behind all that was counted here."""
         self.records += other.records
         self.permissive += other.permissive
         self.first = _chosen(min, self.first, other.first)
         self.last = _chosen(max, self.last, other.last)
-        for name in SAMPLED:
-            if name != "ports":
-                getattr(self, name).include(getattr(other, name))
+        for exemplar, about in other.exemplars.items():
+            known = self.exemplars.get(exemplar)
+            if known is not None or len(self.exemplars) < SAMPLE:
+                self.exemplars[exemplar] = (*(known or ()), *about)[:EACH]
+        for name in ("comms", "paths", "names", "devices", "levels", "hosts"):
+            getattr(self, name).include(getattr(other, name))
         self.ports |= other.ports
 
     def evidence(self, perms: int) -> Evidence:
+        joined = [(exemplar, about) for exemplar, several in self.exemplars.items() for about in several]
+        about_all = [about for _, about in joined]
+        placed = {exemplar.name or "" for exemplar, about in joined if about.path}
+        paths = chain(self.paths.values(), (about.path for about in about_all))
+        ports = chain(self.ports, *(about.ports for exemplar, about in joined if not exemplar.ports))
         return Evidence(
             records=self.records,
             accesses=self.records * perms,
@@ -138,20 +172,24 @@ class _Count:
             last=self.last,
             permissive=self.permissive,
             comms=self.comms.values(),
-            paths=self.paths.values(),
-            names=self.names.values(),
+            paths=_smallest(paths),
+            names=self.names.values(without=placed),
             devices=self.devices.values(),
-            exes=self.exes.values(),
-            syscalls=self.syscalls.values(),
-            calls=self.calls.values(),
-            nodes=self.nodes.values(),
-            answers=self.answers.values(),
-            commands=self.commands.values(),
-            addresses=self.addresses.values(),
-            ports=smallest(self.ports),
+            exes=_smallest(about.exe for about in about_all),
+            syscalls=_smallest(about.syscall for about in about_all),
+            calls=_smallest(about.call for about in about_all),
+            nodes=_smallest(about.node for about in about_all),
+            answers=_smallest(about.answer for about in about_all),
+            commands=_smallest(about.command for about in about_all),
+            addresses=_smallest(about.address for about in about_all),
+            ports=smallest(ports),
             levels=self.levels.values(),
             hosts=self.hosts.values(),
         )
+
+
+def _smallest(values: Iterable[Optional[str]]) -> tuple[str, ...]:
+    return smallest(value[:_LONGEST_VALUE] for value in values if value)
 
 
 class Tally:
@@ -166,9 +204,10 @@ class Tally:
         self._granted = self._undated = self._filtered = self._unlisted = 0
 
     def wants_circumstances(self, denial: Denial) -> bool:
-        """The first SAMPLE records of a key are joined with the other records of their events; that costs time."""
+        """Of each key the first denials that differ in what they are about are joined with the other records of their
+        events; that costs time."""
         count = self._counts.get(denial.key)
-        return count is None or count.records < SAMPLE
+        return count is None or count.wants(denial)
 
     def denial(self, denial: Denial, about: Circumstances) -> None:
         """Count a denial, or leave it out by the options."""
@@ -178,6 +217,23 @@ class Tally:
         self._records[kind_of(denial.key)] += 1
         self._undated += denial.time is None
         self._counts.setdefault(denial.key, _Count()).add(denial, about)
+
+    def repeated(
+        self, denial: Denial, number: int, first: Optional[int], last: Optional[int], levels: Iterable[str]
+    ) -> None:
+        """Count so many more denials that differ from one that was counted in nothing but time and levels."""
+        if self._options.source_types and denial.key.source.type not in self._options.source_types:
+            self._filtered += number
+            return
+        self._records[kind_of(denial.key)] += number
+        count = self._counts.setdefault(denial.key, _Count())
+        count.repeat(denial, number, first, last)
+        for pair in levels:
+            count.levels.add(pair)
+
+    def filtered(self, number: int) -> None:
+        """Count denials that the options leave out."""
+        self._filtered += number
 
     def unparsed(self, line: int, kind: str, reason: str, text: str) -> None:
         """Count a denial that can't be read. ``text`` is bytes read as Latin-1."""
@@ -192,9 +248,9 @@ class Tally:
         """Count an ``avc: granted`` record."""
         self._granted += 1
 
-    def other(self) -> None:
-        """Count an audit record of another kind."""
-        self._records[OTHER] += 1
+    def other(self, number: int = 1) -> None:
+        """Count audit records of another kind."""
+        self._records[OTHER] += number
 
     def include(self, other: Tally, lines: int) -> None:
         """Count all that was counted there, of a part of the source that ``lines`` lines stand before."""
