@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,13 @@ def check_directory(directory: Path, force: bool) -> None:
     what is no directory, SourceError where nothing can be written."""
     try:
         existing = next(place for place in (directory, *directory.absolute().parents) if os.path.lexists(place))
-        is_directory, writable = existing.is_dir(), os.access(existing, os.W_OK | os.X_OK)
+        if not existing.is_dir():
+            raise UsageError(f"{existing} is no directory", "name one for the results with -o DIR")
+        with tempfile.TemporaryFile(dir=existing):
+            pass  # a mode says little: root may write anywhere, and not on a disk that is read-only
     except OSError as error:
-        raise SourceError(f"{directory}: {error.strerror or error}", "name another with -o DIR") from error
-    if not is_directory:
-        raise UsageError(f"{existing} is no directory", "name one for the results with -o DIR")
-    if not writable:
-        raise SourceError(f"{existing} can't be written to", "name another directory for the results with -o DIR")
+        reason = error.strerror or error
+        raise SourceError(f"{directory} can't be written: {reason}", "name another with -o DIR") from error
     there = [name for name in FILES if (directory / name).exists()]
     if there and not force:
         raise UsageError(f"{directory} holds {', '.join(there)} already", "name another directory, or add --force")
