@@ -1,4 +1,5 @@
-"""``polkit rehearse`` where things are missing, without room or rights, interrupted, two at once, with endless steps."""
+"""``polkit rehearse`` where things are missing, without room or rights, interrupted, two at once, with steps that never
+end."""
 
 from __future__ import annotations
 
