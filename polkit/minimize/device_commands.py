@@ -22,8 +22,8 @@ from polkit.policy import TargetPolicy
 _NODE = "chr_file"
 _TELLS_NOTHING = frozenset(("EACCES", "EPERM", "EINTR", "ENOTTY"))
 """Answers that need no driver: refused before it was asked, interrupted, or nobody there who knows the command."""
-_LONGEST = 4
-"""So many commands go into one line for a person."""
+_WIDEST = 160
+"""So many characters of commands go into one line for a person: with the rest it stays a comment line of a module."""
 
 
 @dataclass(frozen=True)
@@ -151,10 +151,19 @@ def command_lines(commands: Iterable[DeviceCommand]) -> Iterator[str]:
     for one in commands:
         groups.setdefault((one.measured, one.why if not one.measured else "", one.drivers), []).append(one)
     for (measured, why, drivers), members in groups.items():
-        for start in range(0, len(members), _LONGEST):
-            named = ", ".join(_named(one) for one in members[start : start + _LONGEST])
+        for named in _in_lines(map(_named, members)):
             word = "" if measured else "unmeasured: "
             yield f"{word}{named} ({'/'.join(drivers)})" + (f"; {why}" if why else "")
+
+
+def _in_lines(names: Iterable[str]) -> Iterator[str]:
+    line = ""
+    for name in names:
+        if line and len(line) + len(name) > _WIDEST:
+            yield line
+            line = ""
+        line += f", {name}" if line else name
+    yield line
 
 
 def _named(one: DeviceCommand) -> str:
