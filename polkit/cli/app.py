@@ -20,6 +20,8 @@ VERBS = {
     "collect": "Logs of any form into one ledger, which every verb reads as a log; ledgers merge.",
     "explain": "Say why each access was refused and what to change; writes nothing.",
     "generate": "From a log to a least-privilege module: plan, .te, .fc and .pp.",
+    "new": "A module project to begin with: source, scenario, a place for evidence.",
+    "package": "From a module project to a bundle: modules for each target, manifest, scripts, archive.",
     "prove": "Whether a module gives its evidence what it needs, nothing else, and breaks no rule.",
     "rehearse": "Run a workload on a real SELinux kernel in a virtual machine, and compare.",
 }

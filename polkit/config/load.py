@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Callable, Optional, get_type_hints
 
-from polkit.config.names import check_module_name, check_module_version
+from polkit.config.names import check_module_name, check_module_version, check_target_name
 from polkit.config.sections import SECTIONS, Config, Gates, Minimize, Module, Target
 from polkit.errors import SourceError, UsageError
 from polkit.model import IDENTIFIER
@@ -80,8 +80,7 @@ def _targets(tables: Mapping[str, Any], path: Path) -> dict[str, Target]:
     if not isinstance(table, dict) or not all(isinstance(entry, dict) for entry in table.values()):
         raise UsageError(f"{path}: [targets] holds sections only", hint="write [targets.NAME] for each target")
     for name in table:
-        if not re.match(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z", name):
-            raise UsageError(f"{path}: {name[:80]!r} can't name a target", hint="use letters, digits and . _ -")
+        check_target_name(name, str(path))
     return {name: _filled(Target, table[name], f"{path}: [targets.{name}]") for name in sorted(table)}
 
 
@@ -164,6 +163,12 @@ def _check_mounts(value: list[str], where: str) -> None:
             raise UsageError(f"{where}: {mount[:80]!r} is not HOST:CTR", hint="two absolute paths with a colon between")
 
 
+def _check_rewrites(value: list[str], where: str) -> None:
+    for rule in value:
+        if not re.match(r"(/[A-Za-z0-9._-]+)+:(/[A-Za-z0-9._-]+)+\Z", rule):
+            raise UsageError(f"{where}: {rule[:80]!r} is not FROM:TO", hint="two absolute paths with a colon between")
+
+
 _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "name": check_module_name,
     "version": check_module_version,
@@ -171,5 +176,6 @@ _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "shared_domains": _check_types,
     "forbid_rules_on": _check_types,
     "mounts": _check_mounts,
+    "rewrite": _check_rewrites,
 }
 """What a key's value must be beyond its kind."""

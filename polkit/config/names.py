@@ -7,6 +7,7 @@ import re
 from polkit.errors import UsageError
 
 MODULE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
+TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 MODULE_VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}\Z")
 
 
@@ -30,3 +31,10 @@ def check_module_version(version: str, where: str = "module version") -> str:
             f"{where}: {version[:80]!r} is no module version", hint="write major.minor.patch in digits, like 1.0.0"
         )
     return version
+
+
+def check_target_name(name: str, where: str) -> str:
+    """``name``, or UsageError: directories and scripts are called by it."""
+    if not TARGET_NAME.match(name):
+        raise UsageError(f"{where}: {name[:80]!r} can't name a target", hint="use letters, digits and . _ -")
+    return name

@@ -68,6 +68,10 @@ class Target:
     )
     policy: Optional[str] = _key("Binary policy, relative to this file.")
     store: Optional[str] = _key("Root of a module store (`etc/selinux`, `var/lib/selinux`), relative to this file.")
+    rewrite: tuple[str, ...] = _key(
+        "Paths called otherwise there, each `FROM:TO` (`/run:/var/run`), besides those of `file_contexts.subs_dist`.",
+        default=(),
+    )
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from polkit.minimize.choices import (
 )
 from polkit.minimize.device_commands import command_lines
 from polkit.minimize.empty_domain import empty_domain
+from polkit.minimize.gates import breaches
 from polkit.minimize.inspect import read_inspect
 from polkit.minimize.interfaces import NEVERALLOW, Allowance, propose_calls
 from polkit.minimize.into_project import FileChange, ascii_only
@@ -72,6 +73,7 @@ __all__ = [
     "ascii_only",
     "assemble",
     "begin",
+    "breaches",
     "choices_object",
     "choices_of",
     "choices_path",

@@ -29,6 +29,7 @@ from polkit.policy.locate import PolicyFiles, locate
 from polkit.policy.nopolicy import NoPolicy
 from polkit.policy.oracle import Oracle, OracleAnswer
 from polkit.policy.risk import Risk, assess, risk_ids, risk_named
+from polkit.policy.store import Expression, parse_at
 from polkit.policy.target import load
 from polkit.policy.violations import Violation
 from polkit.policy.whatif import WhatIf, remember_baseline, what_if
@@ -54,6 +55,7 @@ __all__ = [
     "Comparison",
     "Declared",
     "DeclaredRule",
+    "Expression",
     "FailedConstraint",
     "FileEntry",
     "FileLabels",
@@ -78,6 +80,7 @@ __all__ = [
     "load_booted",
     "load_policy",
     "locate",
+    "parse_at",
     "policy_to_boot",
     "ranges",
     "read_booleans",

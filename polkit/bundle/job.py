@@ -1,0 +1,238 @@
+"""One run of ``package``: from a module project to a bundle."""
+
+from __future__ import annotations
+
+import bz2
+import hashlib
+import json
+import shlex
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Optional
+
+from polkit.audit import Ledger, dump, read_logs, read_options
+from polkit.bundle.archive import check_output, source_date_epoch, write_bundle
+from polkit.bundle.manifest import manifest_text
+from polkit.bundle.paths import places
+from polkit.bundle.project import Project, read_project, with_targets
+from polkit.bundle.readme import readme_text
+from polkit.bundle.sides import booleans_of, needed_types, own_types, ports_of
+from polkit.bundle.targets import TargetBuild, build_targets, check_version, cil_of
+from polkit.errors import MissingDependency, UsageError
+from polkit.minimize import Progress, Proof, ascii_only, plan_text, proof_text
+from polkit.model import InputSummary, Plan
+from polkit.module import OLDEST, PRIORITY, build_package, run_tool
+
+SUMS = "SHA256SUMS"
+MANIFEST = "manifest.json"
+SCRIPTS = ("common.sh", "install.sh", "rollback.sh", "uninstall.sh", "verify.sh")
+_COMPILERS = {"checkmodule": ["checkmodule", "-V"], "checkpolicy": ["checkpolicy", "-V"]}
+"""They know no version of their own, and say which formats they read and write."""
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A bundle that was written: its directory, the archive beside it, its manifest, and what keeps it from being fit
+    to be shipped, by target."""
+
+    name: str
+    version: str
+    directory: Path
+    archive: Path
+    manifest: Mapping[str, Any]
+    failed: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 when a gate or a proof failed."""
+        return 1 if self.failed else 0
+
+
+def package(
+    directory: Path,
+    output: Optional[Path] = None,
+    targets: Optional[Mapping[str, str]] = None,
+    compression: str = "zst",
+    force: bool = False,
+    with_proof: bool = True,
+    progress: Optional[Progress] = None,
+) -> Packaged:
+    """Build the bundle of the project in ``directory``: ``output/NAME-VERSION/`` and the archive beside it.
+
+    ``output``: ``dist`` in the project when None. ``targets``: policies for targets, besides those of ``polkit.toml``.
+    The same project and policies give the same bytes. Raises UsageError for what is no project and for an output that
+    exists, unless ``force``; SourceError, CompileError, MissingDependency.
+    """
+    project = with_targets(read_project(directory), targets or {})
+    epoch = source_date_epoch()
+    place = output if output is not None else directory / "dist"
+    top = f"{project.name}-{project.version}"
+    check_output(place, top, compression, force)
+    builds = tuple(_relative(one, project) for one in build_targets(project, with_proof, progress))
+    files = {
+        **_source_files(project),
+        **{path: content for build in builds for path, content in _target_files(project, build).items()},
+        **_evidence_files(project),
+        **_script_files(project, builds),
+        "README.md": ascii_only(readme_text(project, builds)).encode("ascii"),
+    }
+    manifest = manifest_text(project, builds, files, _compiler_versions(), epoch)
+    files[MANIFEST] = manifest.encode("ascii")
+    files[SUMS] = _sums(files)
+    archive = write_bundle(place, top, files, epoch, compression, force)
+    failed = tuple(f"{build.name}: {reason}" for build in builds for reason in build.failed)
+    notes = tuple(f"{build.name}: no module: {build.reason}" for build in builds if build.package is None)
+    if not builds:
+        notes = ("polkit.toml names no target, so there is no compiled module: source only",)
+    return Packaged(project.name, project.version, place / top, archive, json.loads(manifest), failed, notes)
+
+
+def packaged_text(packaged: Packaged) -> str:
+    """What was packaged as JSON: the manifest, with where it went and what failed."""
+    found = {
+        **packaged.manifest,
+        "directory": str(packaged.directory),
+        "archive": str(packaged.archive),
+        "failed": list(packaged.failed),
+        "notes": list(packaged.notes),
+    }
+    return json.dumps(found, indent=2) + "\n"
+
+
+def _source_files(project: Project) -> dict[str, bytes]:
+    """The project's own texts, and its module as CIL."""
+    name, sources = project.name, project.sources
+    if not sources["te"].strip():
+        raise UsageError(
+            f"there is no {name}.te in {project.directory}",
+            f"polkit generate {' '.join(map(project.relative, project.evidence))} -o {project.directory}",
+        )
+    check_version(sources["te"], project)
+    files = {f"source/{name}.{suffix}": text.encode("utf-8") for suffix, text in sources.items() if text}
+    module = build_package(name, ascii_only(sources["te"]), ascii_only(sources["fc"]), True, OLDEST)
+    files[f"source/{name}.cil"] = cil_of(module, name).encode("utf-8")
+    return files
+
+
+def _target_files(project: Project, build: TargetBuild) -> dict[str, bytes]:
+    """What one target gets: nothing where there is no module for it but the plan that says why."""
+    place, name = f"targets/{build.name}", project.name
+    files: dict[str, bytes] = {}
+    if build.plan is not None:
+        files[f"{place}/plan.json"] = plan_text(build.plan).encode("ascii")
+    if build.package is None:
+        return files
+    if build.proof is not None:
+        files[f"{place}/proof.json"] = proof_text(build.proof).encode("ascii")
+    files[f"{place}/{name}{build.suffix}"] = build.package
+    if build.suffix == ".pp":
+        files[f"{place}/{name}.pp.bz2"] = bz2.compress(build.package, 9)
+        files[f"{place}/{name}.te"] = build.te.encode("utf-8")
+        files[f"{place}/{name}.fc"] = build.fc.encode("utf-8")
+    lists = {
+        "types": list(own_types(build)),
+        "places": ["\t".join(one) for one in places(build.fc)],
+        "ports": [f"{one.protocol} {one.number} {one.type}" for one in ports_of(build)],
+        "booleans": [f"{boolean} {int(value)}" for boolean, value in booleans_of(build)],
+        "needs": _needs(build),
+    }
+    files.update({f"{place}/{one}": "".join(f"{line}\n" for line in lines).encode() for one, lines in lists.items()})
+    return files
+
+
+def _needs(build: TargetBuild) -> list[str]:
+    """What the host's policy must have, one thing a line, for the scripts."""
+    types, attributes, _ = needed_types(build)
+    perms = sorted(build.claims.perms)
+    return [
+        *(f"type {name}" for name in (*types, *attributes)),
+        *(f"role {name}" for name in sorted(build.claims.roles)),
+        *(f"class {name}" for name in sorted({tclass for tclass, _ in perms})),
+        *(f"perm {tclass} {perm}" for tclass, perm in perms),
+        *(f"boolean {name}" for name, _ in booleans_of(build)),
+    ]
+
+
+def _evidence_files(project: Project) -> dict[str, bytes]:
+    """The evidence as one ledger, whatever it was read from, with its sources called as they are in the project."""
+    if not project.evidence:
+        return {}
+    ledger = read_logs([str(path) for path in project.evidence], read_options(None, None, ()))
+    names = _names(project)
+    partials = {
+        source: replace(
+            partial,
+            name=names.get(partial.name, partial.name),
+            unparsed=tuple(replace(one, source=names.get(one.source, one.source)) for one in partial.unparsed),
+        )
+        for source, partial in ledger.partials.items()
+    }
+    lines = "".join(f"{line}\n" for line in dump(Ledger(partials)))
+    return {f"evidence/{project.name}.ledger": lines.encode("utf-8", "backslashreplace")}
+
+
+def _script_files(project: Project, builds: tuple[TargetBuild, ...]) -> dict[str, bytes]:
+    """The scripts, the same in every bundle, and the one file of values that they read."""
+    values = {
+        "NAME": project.name,
+        "VERSION": project.version,
+        "PRIORITY": str(PRIORITY),
+        "TARGETS": " ".join(build.name for build in builds if build.package is not None),
+    }
+    lines = ["# shellcheck shell=sh disable=SC2034", *(f"{key}={shlex.quote(value)}" for key, value in values.items())]
+    here = Path(__file__).with_name("scripts")
+    files = {name: (here / name).read_bytes() for name in SCRIPTS}
+    return {**files, "facts.sh": "".join(f"{line}\n" for line in lines).encode("ascii")}
+
+
+def _relative(build: TargetBuild, project: Project) -> TargetBuild:
+    """A build whose plan and proof call policies and evidence by their names in the project, wherever that lies."""
+    plan, proof = build.plan, build.proof
+    names = _names(project)
+    if plan is not None:
+        plan = _plan_called(plan, f"targets.{build.name}", names)
+    if proof is not None:
+        proof = _proof_called(proof, f"targets.{build.name}", names)
+    return replace(build, plan=plan, proof=proof)
+
+
+def _plan_called(plan: Plan, policy: str, names: Mapping[str, str]) -> Plan:
+    info = None if plan.policy is None else replace(plan.policy, path=policy)
+    return replace(plan, policy=info, input=_input_called(plan.input, names))
+
+
+def _proof_called(proof: Proof, policy: str, names: Mapping[str, str]) -> Proof:
+    return replace(proof, policy=replace(proof.policy, path=policy), input=_input_called(proof.input, names))
+
+
+def _input_called(summary: InputSummary, names: Mapping[str, str]) -> InputSummary:
+    return replace(
+        summary,
+        sources=tuple(names.get(source, source) for source in summary.sources),
+        unparsed=tuple(replace(one, source=names.get(one.source, one.source)) for one in summary.unparsed),
+    )
+
+
+def _names(project: Project) -> dict[str, str]:
+    return {str(path): project.relative(path) for path in project.evidence}
+
+
+def _compiler_versions() -> dict[str, str]:
+    """Each compiler with what it says its version is, as far as it says one."""
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="polkit-") as scratch:
+        for name, argv in _COMPILERS.items():
+            try:
+                said = run_tool(argv, Path(scratch)).output.strip()
+            except MissingDependency:
+                continue
+            found[name] = ascii_only(said.split("\n", 1)[0][:200])
+    return found
+
+
+def _sums(files: Mapping[str, bytes]) -> bytes:
+    """As sha256sum(1) writes and checks them."""
+    return "".join(f"{hashlib.sha256(files[path]).hexdigest()}  {path}\n" for path in sorted(files)).encode("ascii")

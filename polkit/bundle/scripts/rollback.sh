@@ -1,0 +1,45 @@
+#!/bin/sh
+# Puts the version back that was there before, in one transaction.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=common.sh
+. "$here/common.sh"
+usage() { say "Usage: sh rollback.sh [--root DIR] [--store NAME] [--no-relabel]"; }
+read_arguments "$@"
+recover
+
+before=$state/previous
+[ -d "$before" ] || refuse "no version before this one was kept" "uninstall.sh takes this one out"
+module=$before/$NAME.pp
+[ -f "$module" ] || module=$before/$NAME.cil
+[ -f "$module" ] || refuse "the version before is incomplete: there is no $module"
+lacking=$(missing "$before/needs")
+[ -z "$lacking" ] || refuse "this host's policy lacks what the version before needs:
+$(printf '%s\n' "$lacking" | sed 's/^/  /')"
+
+set -- -X "$PRIORITY" -i "$module"
+while read -r protocol number type; do
+  printf '(portcon %s %s (system_u object_r %s ((s0) (s0))))\n' "$protocol" "$number" "$type"
+done <"$before/ports" >"$scratch/$HOST_MODULE.cil"
+if [ -s "$scratch/$HOST_MODULE.cil" ]; then
+  set -- "$@" -i "$scratch/$HOST_MODULE.cil"
+elif installed_here "$HOST_MODULE"; then
+  set -- "$@" -r "$HOST_MODULE"
+fi
+declared
+booleans() { # what is ours now and was not before goes back; what was before is set
+  while read -r name was value; do
+    grep -q "^$name " "$before/booleans" || set_boolean "$name" "$was"
+  done <"$state/current/booleans"
+  while read -r name was value; do set_boolean "$name" "$value"; done <"$before/booleans"
+}
+[ "$live" = yes ] || booleans
+semodule_ "$@" || refuse "the version before does not go into this host's policy any more"
+[ "$live" = no ] || booleans
+set_labels "$state/current/places"
+set_labels "$before/places"
+rm -rf "$state/undone"
+mv "$state/current" "$state/undone"
+mv "$before" "$state/current"
+rm -rf "$state/undone"
+say "$NAME is back at: $(cat "$state/current/version")"

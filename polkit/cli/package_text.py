@@ -1,0 +1,31 @@
+"""What ``polkit package`` prints for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from polkit.bundle import Packaged
+from polkit.cli.safe import safe
+
+_WORDS = ("covered", "minimal", "contained", "safe")
+
+
+def package_lines(packaged: Packaged, quiet: bool) -> Iterator[str]:
+    """Where the bundle is, what each target gets, and what failed."""
+    if not quiet:
+        yield f"{packaged.name} {packaged.version}"
+        yield f"  {safe(str(packaged.directory))}"
+        yield f"  {safe(str(packaged.archive))}"
+        for name, target in packaged.manifest["targets"].items():
+            if target["module"] is not None:
+                proof = target["proof"]
+                yield f"{name}: {target['module']}, format {target['policydb']}; {_proof(proof)}"
+    yield from (f"{safe(note)}" for note in packaged.notes if not quiet)
+    yield from (f"Failed: {safe(reason)}" for reason in packaged.failed)
+
+
+def _proof(proof: object) -> str:
+    if not isinstance(proof, dict):
+        return "not proven"
+    answers = {True: "yes", False: "no", None: "not known"}
+    return ", ".join(f"{word} {answers[proof[word]]}" for word in _WORDS)
