@@ -92,6 +92,7 @@ def describe_module(
     beyond = granted - asked
     over = beyond.difference(*(_hidden(decision, policy) for decision in plan.decisions))
     predicted = {one for decision in plan.predicted for one in _asked(decision, plan.domain)}
+    predicted = predicted.union(*(_hidden(decision, policy) for decision in plan.predicted))
     own = plan.domain if source.inherited is not None else None
     data = [one for one in access.types if own is None or one.name != own.name]
     structural = sum(policy.structural(declared.attributes).accesses for declared in data)
