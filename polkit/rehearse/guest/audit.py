@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import struct
+import time
 from typing import Any
 
 from .kernel import pack_words
@@ -33,6 +34,7 @@ _NAMES = {
 }  # fmt: skip
 """The names that auditd writes (audit-userspace's lib/msg_typetab.h); others become UNKNOWN[number], as it does."""
 _MOST = 48 << 20
+_PATIENCE = 200
 FIRST_MESSAGE = "polkit: the log of the steps begins here"
 """The kernel's messages start with it where they are the log."""
 
@@ -57,6 +59,11 @@ class Link:
         self._set(_BACKLOG_LIMIT, 0)  # no limit: what waits is memory, what is dropped is gone
         self._add_rule(_FILTER_EXIT, _ALWAYS, syscall=180)  # nfsservctl, which no kernel has any more
         self._add_rule(_FILTER_EXCLUDE, 0, subject=harness)
+        # What this process was denied until then must be gone: the kernel would give a daemon what still waits.
+        for _ in range(_PATIENCE):
+            if self._status()["backlog"] == 0:
+                break
+            time.sleep(0.01)
         if daemon:
             self._set(_PID, os.getpid())
         self._set(_ENABLED, 1)
@@ -73,7 +80,7 @@ class Link:
     def finish(self) -> dict[str, int]:
         """Take what still waits, or let the kernel print it; the kernel's own account."""
         status = self._status()
-        for _ in range(200):
+        for _ in range(_PATIENCE):
             while self.collect(0.02):
                 pass
             status = self._status()
