@@ -141,7 +141,9 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "execheap": _operation("make the heap executable", "memory", {}),
         "execstack": _operation("make the stack executable", "memory", {}),
         "execmod": _operation("map a file, change it in memory and make that executable", "{path}", _AT_PATH),
-        "memfd": _operation("write to a file in memory (memfd) and map it executable", "memory", {}),
+        "memfd": _operation(
+            "write to a file in memory (memfd), ask for its attributes, map it executable", "memory", {}
+        ),
         "mmap-zero": _operation("map memory at address 0", "memory", {}),
         "shm": _operation("make, size and map POSIX shared memory", "/dev/shm/{segment}", {"segment": TEXT}),
         "sysv-shm": _operation("make and attach System V shared memory", "memory", {}),

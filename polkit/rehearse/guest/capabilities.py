@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 import socket
@@ -37,7 +38,10 @@ def _net_bind_service() -> None:
 
 def _sys_resource() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard + 1))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard + 1))
+    except ValueError as error:  # as Python tells EPERM
+        raise PermissionError(errno.EPERM, str(error)) from error
 
 
 def _sys_module() -> None:

@@ -45,6 +45,7 @@ def _do_execmod(told: Arguments) -> None:
 def _do_memfd(_: Arguments) -> None:
     descriptor = os.memfd_create("rehearsed")
     os.write(descriptor, bytes(PAGE))
+    os.fstat(descriptor)  # as a loader does before it maps
     mmap(PAGE, _READ | _EXEC, _PRIVATE, descriptor)
 
 

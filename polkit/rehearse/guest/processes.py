@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Mapping
 from typing import Any, Callable
@@ -43,7 +44,13 @@ def _do_user_namespace(_: Arguments) -> None:
 
 def _do_keyring(_: Arguments) -> None:
     text = ctypes.c_char_p(b"rehearsed")
-    syscall("add_key", ctypes.c_char_p(b"user"), text, text, 9, _SESSION_KEYRING)
+    try:
+        syscall("add_key", ctypes.c_char_p(b"user"), text, text, 9, _SESSION_KEYRING)
+    except OSError as error:
+        # A keyring that may not be searched is answered as one that is not there (security/keys/process_keys.c).
+        if error.errno != errno.ENOKEY:
+            raise
+        raise PermissionError(errno.EACCES, str(error)) from error
 
 
 def _do_kernel_log(_: Arguments) -> None:
