@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from polkit.errors import UsageError
 from polkit.minimize import Request, generate
 from polkit.rehearse import FORMS, Rehearsal, RehearsalRequest, enriched, machine_log, read_log, rehearse
+from tests.rehearse.conftest import STEP, WriteScenario
 
 AUDITD = Path(__file__).parent / "auditd_enriched.log"
 """What auditd 3.0.9 wrote with ``log_format = ENRICHED``: a record or more of every type."""
@@ -112,6 +113,18 @@ def decisions(log: Path, policy_root: Path, place: Path) -> list[object]:
         (one.source, one.target, one.tclass, one.perms, one.xperms, one.cause, one.also, one.remedy, one.evidence.comms)
         for one in plan.decisions
     ]
+
+
+@pytest.mark.heavy
+def test_the_clock_starts_where_it_is_told(
+    policy_root: Path, kernel: Path, scenario_file: WriteScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+    path = scenario_file(step=STEP.replace("/etc/passwd", "/root").replace('"read"', '"list"'))
+    rehearsal = rehearse(RehearsalRequest(path, policy=str(policy_root), kernel=kernel, permissive=True))
+    times = {float(found) for found in re.findall(r"audit\(([\d.]+):", rehearsal.audit)}
+    assert times
+    assert all(1767225600 < time < 1767225600 + 300 for time in times)
 
 
 @pytest.mark.heavy
