@@ -30,17 +30,13 @@ from polkit.audit import ReadOptions, read_logs, totals
 from polkit.minimize import Mount, PathMap, Settings, make_plan
 from polkit.model import EQUAL_LEVELS, AvRule, Decision, Party, Plan, Xperm
 from polkit.policy import Access, TargetPolicy, load_policy
+from polkit.rehearse import read_scenario
 
-KERNEL = Path(__file__).resolve().parent.parent / "fixtures" / "avc" / "kernel"
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+KERNEL = FIXTURES / "avc" / "kernel"
 MOUNTS = (Mount("/models", "/srv/models"), Mount("/home/vllm/.cache", "/srv/vllm/cache"))
-SERVING = frozenset(
-    (
-        *("nvidiactl", "nvidia0", "nvidia_uvm", "nvidia_caps", "models_list", "models_read", "models_mmap"),
-        *("hf_cache_read", "hf_cache_lock", "vllm_cache_writ", "vllm_cache_rena", "unix_persistenc", "dev_shm"),
-        *("tcp_bind_8000", "tcp_connect_443", "nccl_ifaddrs"),
-    )
-)
-"""The sixteen steps that serving a model takes; comm is cut to 15 bytes."""
+SERVING = FIXTURES / "scenarios" / "recording-serving.toml"
+"""The scenario of what serving a model takes; ``comm`` in the logs is the step's name."""
 MOST_ROUNDS = 400
 
 Vector = tuple[str, str, str, str]
@@ -267,11 +263,11 @@ def _given(check: Check, perm: str, answer: Answer, carried: set[tuple[str, str,
 # ---- what a recorded enforcing round tells of the permissive one -----------------------------------------------------
 
 
-def recorded(policy: TargetPolicy, domain: str) -> None:
-    plan = plan_of((KERNEL / "vllm-enforcing.enriched.log").read_text(), policy, True, domain)
+def recorded(policy: TargetPolicy, domain: str, enforcing: str, permissive: str) -> None:
+    plan = plan_of((KERNEL / enforcing).read_text(errors="replace"), policy, True, domain)
     seen = {vector for decision in plan.decisions for vector in _exactly(decision)}
     foreseen = {vector for decision in plan.predicted if decision.remedy.rules for vector in _exactly(decision)}
-    truth = {vector for check in checks(KERNEL / "vllm-permissive.audit.log", domain) for vector in check.vectors()}
+    truth = {vector for check in checks(KERNEL / permissive, domain) for vector in check.vectors()}
     booleans = from_plan(plan, policy)
     left = {vector for vector in truth - seen if not _known_allowed(vector, booleans)}
     hits = foreseen & left
@@ -309,8 +305,8 @@ def main() -> None:
     policy, nothing = load_policy(root), load_policy("none")
     assert policy.info is not None
     print("Recorded: one enforcing round, each step ending at its first refusal, against the permissive one")
-    recorded(policy, "container_t")
-    recorded(nothing, "vllm_strict_t")
+    recorded(policy, "container_t", "vllm-enforcing.enriched.log", "vllm-permissive.audit.log")
+    recorded(nothing, "vllm_strict_t", "vllm-strict-enforcing.audit.log", "vllm-strict.audit.log")
     print("\nSimulated: enforcing rounds that meet a refusal, and one that meets none")
     tools = {
         "polkit": with_polkit(policy, False),
@@ -321,7 +317,8 @@ def main() -> None:
     serving = checks(KERNEL / "vllm-serving.audit.log", "container_t")
     report("Serving, in a domain based on container_t", serving, tools, Answer(policy=policy), installed)
     bare = {"polkit": with_polkit(nothing, False), "polkit --predict": with_polkit(nothing, True)}
-    strict = checks(KERNEL / "vllm-permissive.audit.log", "vllm_strict_t", SERVING)
+    steps = frozenset(step.name for step in read_scenario(SERVING).steps)
+    strict = checks(KERNEL / "vllm-strict.audit.log", "vllm_strict_t", steps)
     report("Serving, in a nearly empty domain (--policy none)", strict, bare, Answer(), bare)
 
 

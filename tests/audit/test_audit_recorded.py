@@ -13,10 +13,13 @@ from tests.audit.reading import FIXTURES, LOGS
 
 COUNTS = {
     # denials, of these unparsed, distinct accesses, accesses
-    "kernel/vllm-permissive.audit.log": (557, 0, 367, 695),
-    "kernel/vllm-serving.ausearch-i.log": (77, 0, 43, 103),
-    "kernel/vllm-enforcing.enriched.log": (154, 1, 132, 157),
-    "kernel/vllm-enforcing.dmesg.log": (152, 1, 130, 154),
+    "kernel/vllm-permissive.audit.log": (300, 0, 174, 414),
+    "kernel/vllm-serving.audit.log": (84, 0, 46, 127),
+    "kernel/vllm-serving.ausearch-i.log": (84, 0, 46, 127),
+    "kernel/vllm-enforcing.enriched.log": (124, 1, 72, 147),
+    "kernel/vllm-enforcing.dmesg.log": (124, 1, 72, 147),
+    "kernel/vllm-strict.audit.log": (728, 0, 283, 906),
+    "kernel/vllm-strict-enforcing.audit.log": (159, 1, 45, 158),
     "threads/boinc-6991-podman-exec.log": (2, 0, 2, 2),
     "threads/selinux-policy-2095-io_uring-anon_inode.log": (3, 0, 3, 4),
     "threads/selinux-policy-737-infiniband-multiline.log": (1, 0, 1, 1),
@@ -59,7 +62,7 @@ def test_every_other_recorded_denial_is_parsed():
 
 
 def test_full_paths_come_from_the_records_of_the_event():
-    counted = totals(read_logs([str(FIXTURES / "kernel" / "vllm-permissive.audit.log")])).counted
+    counted = totals(read_logs([str(FIXTURES / "kernel" / "vllm-strict.audit.log")])).counted
     paths = {path for one in counted for path in one.evidence.paths}
     assert {"/dev/nvidiactl", "/dev/shm", "/proc/sys/vm"} <= paths
     assert all(one.evidence.syscalls for one in counted if one.key.tclass == "chr_file")
