@@ -10,9 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polkit.audit import read_logs, totals
 from polkit.errors import UsageError
 from polkit.minimize import Request, generate
-from polkit.rehearse import FORMS, Rehearsal, RehearsalRequest, enriched, machine_log, read_log, rehearse
+from polkit.rehearse import (
+    FORMS,
+    Rehearsal,
+    RehearsalRequest,
+    enriched,
+    machine_log,
+    read_log,
+    rehearse,
+    write_results,
+)
 from tests.rehearse.conftest import STEP, WriteScenario
 
 AUDITD = Path(__file__).parent / "auditd_enriched.log"
@@ -113,6 +123,36 @@ def decisions(log: Path, policy_root: Path, place: Path) -> list[object]:
         (one.source, one.target, one.tclass, one.perms, one.xperms, one.cause, one.also, one.remedy, one.evidence.comms)
         for one in plan.decisions
     ]
+
+
+SHADOW = """
+[[thing]]
+path = "/etc/shadow"
+content = "root"
+"""
+REFUSED = """
+[[step]]
+name = "two"
+do = "read"
+path = "/etc/shadow"
+expect = "denied"
+why = "the host's passwords"
+"""
+
+
+def test_without_an_audit_daemon_the_kernels_messages_are_the_log(
+    policy_root: Path, kernel: Path, scenario_file: WriteScenario, tmp_path: Path
+) -> None:
+    path = scenario_file(SHADOW, step=STEP.replace("/etc/passwd", "/dev/null") + REFUSED)
+    rehearsal = rehearse(RehearsalRequest(path, policy=str(policy_root), kernel=kernel, log="kernel"))
+    assert [judged.got for judged in rehearsal.judged] == ["allowed", "denied"]
+    assert (rehearsal.ok, rehearsal.denials, rehearsal.elsewhere, rehearsal.lost) == (True, 1, 0, 0)
+    assert "audit: type=1400" in rehearsal.audit == rehearsal.dmesg
+    (tmp_path / "audit.log").write_text("of another run")
+    write_results(rehearsal, tmp_path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["dmesg", "results.json", "small.toml"]
+    (tmp_path / "log").write_text(rehearsal.audit)
+    assert totals(read_logs([str(tmp_path / "log")])).summary.accesses == 1
 
 
 @pytest.mark.heavy
