@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from polkit.cli.output import output
 from polkit.cli.safe import safe
 from polkit.minimize import Proof
 from polkit.rehearse import Attacks, Loop, Peer, Phase
@@ -25,7 +26,7 @@ _NAMES = {
 
 def print_loop(loop: Loop, verbose: bool) -> None:
     """Print a loop on stdout; ``verbose``: with every phase of audit2allow's loop, and all remedies."""
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console = output(soft_wrap=True)
     _verdict(console, loop)
     console.print()
     _steps(console, loop, verbose)

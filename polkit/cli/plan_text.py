@@ -9,6 +9,7 @@ from typing import Optional
 from rich.console import Console
 from rich.text import Text
 
+from polkit.cli.output import output
 from polkit.cli.safe import safe
 from polkit.minimize import NEVERALLOW, Outcome, command_lines, how_to_run, join_rules, without_remedy
 from polkit.model import REMEDIES, AvRule, Decision, InterfaceCall, OwnDomain, Plan, Remedy, Rule, XpermRule
@@ -36,7 +37,7 @@ _INDENT = 8
 
 def print_outcome(verb: str, outcome: Outcome, verbose: bool, quiet: bool) -> None:
     """Print everything about an outcome on stdout; colours only on a terminal."""
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    console = output(soft_wrap=False)
     if console.width < _NARROWEST:
         console.width = _USUAL  # COLUMNS=0 means that nobody knows
     plan = outcome.plan
@@ -284,7 +285,7 @@ def _written_files(console: Console, outcome: Outcome) -> None:
 
 def print_empty_domain(outcome: Outcome) -> None:
     """What was written, how to record in it, and the command that makes a module of the record."""
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    console = output(soft_wrap=False)
     domain, package = outcome.plan.domain, _package(outcome)
     assert domain is not None
     _written_files(console, outcome)

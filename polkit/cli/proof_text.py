@@ -9,6 +9,7 @@ from typing import Optional
 from rich.console import Console
 from rich.text import Text
 
+from polkit.cli.output import output
 from polkit.cli.safe import safe
 from polkit.minimize import Extra, Figures, InheritedFigures, Proof
 from polkit.policy import XpermChange
@@ -30,7 +31,7 @@ _KINDS = {
 
 def print_proof(proof: Proof, verbose: bool) -> None:
     """Print a proof on stdout; ``verbose``: every line of every list."""
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    console = output(soft_wrap=False)
     shown = 1 << 30 if verbose else _SHOWN
     _header(console, proof)
     _statements(console, proof)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from polkit.cli.output import output
 from polkit.cli.safe import safe
 from polkit.rehearse import Carried, Judged, Rehearsal
 
@@ -13,7 +14,7 @@ _STYLES = {True: "green", False: "bold red"}
 
 def print_rehearsal(rehearsal: Rehearsal, verbose: bool) -> None:
     """Print a rehearsal on stdout; ``verbose``: with each step's denials."""
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console = output(soft_wrap=True)
     console.print(f"{safe(rehearsal.scenario.name)}: {rehearsal.mode}, {len(rehearsal.judged)} steps")
     for judged in rehearsal.judged:
         _step(console, judged, verbose)
