@@ -23,6 +23,7 @@ from polkit.module.link import (
     link_check,
     refuse_shadowing,
     set_expand_check,
+    unreadable_store,
 )
 from polkit.module.names import is_writable
 from polkit.module.regions import empty_module, hand_written, marked, parts, says_something, splice
@@ -79,5 +80,6 @@ __all__ = [
     "splice",
     "te_condition",
     "tree_pattern",
+    "unreadable_store",
     "write_module",
 ]

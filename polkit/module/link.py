@@ -92,7 +92,7 @@ def refuse_shadowing(name: str, modules: Path) -> None:
     try:
         found = sorted(entry.parent.name for entry in modules.glob(f"*/{name}") if entry.is_dir())
     except OSError as error:
-        raise _unreadable(modules, error) from error
+        raise unreadable_store(modules, error) from error
     others = [priority for priority in found if priority.isdigit() and int(priority) != PRIORITY]
     if others:
         raise CompileError(
@@ -117,7 +117,7 @@ def copy_store(store: Path, copy: Path, root: Optional[Path], expand_check: Opti
             (copy / "etc/selinux" / name).mkdir(parents=True)
         text = settings.read_text("utf-8", "replace") if settings is not None and settings.exists() else ""
     except (OSError, shutil.Error) as error:
-        raise _unreadable(store, error) from error
+        raise unreadable_store(store, error) from error
     kept = [line.strip() for line in text.split("\n") if _SETTINGS.match(line.strip())]
     (copy / "etc/selinux/semanage.conf").write_text("\n".join(kept) + "\n", encoding="utf-8")
     if expand_check is not None:
@@ -132,7 +132,8 @@ def set_expand_check(copy: Path, value: bool) -> None:
     path.write_text("\n".join((*kept, f"expand-check={int(value)}")) + "\n", encoding="utf-8")
 
 
-def _unreadable(place: Path, error: Exception) -> SourceError:
+def unreadable_store(place: Path, error: Exception) -> SourceError:
+    """The error for a module store that can't be copied: no room for it, or no right to read it."""
     full = os.strerror(errno.ENOSPC)
     if full in str(error):  # shutil.Error has but the words of what went wrong
         hint = "a copy takes 100 MB: make room, or name another place with TMPDIR"

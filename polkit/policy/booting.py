@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional
 
 from polkit.errors import CompileError, SourceError, UsageError
 from polkit.model import Context
-from polkit.module import PRIORITY, copy_store, does_not_link, refuse_shadowing, run_tool
+from polkit.module import PRIORITY, copy_store, does_not_link, refuse_shadowing, run_tool, unreadable_store
 from polkit.policy.boot_cache import CONTEXTS, POLICY, boot_key, recall, remember
 from polkit.policy.interface import TargetPolicy
 from polkit.policy.labels import FileLabels
@@ -72,6 +72,7 @@ def policy_to_boot(
     without a module store, CompileError when it does not link, MissingDependency without semodule.
     """
     if files.store is None or files.root is None:
+        _refuse_closed(files)
         raise SourceError(
             f"{files.policy}: there is no module store that it was built from",
             hint="name a root that holds etc/selinux/NAME and var/lib/selinux/NAME",
@@ -96,6 +97,18 @@ def policy_to_boot(
     policy, contexts = _built(root, files.store.name)
     remember(key, policy, contexts)
     return BootPolicy(policy, FileLabels(contexts))
+
+
+def _refuse_closed(files: PolicyFiles) -> None:
+    """SourceError where a module store is there, and this user may not look into it."""
+    if files.root is not None and files.name is not None:
+        store = files.root / "var/lib/selinux" / files.name
+        try:
+            (store / "active/policy.kern").open("rb").close()
+        except PermissionError as error:
+            raise unreadable_store(store, error) from error
+        except OSError:
+            return
 
 
 def _label_ports(local: Path, ports: Sequence[LocalPort]) -> None:

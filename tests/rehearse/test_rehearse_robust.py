@@ -8,11 +8,13 @@ import os
 import pwd
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -169,7 +171,7 @@ def test_what_is_no_kernel_is_told(polkit: Polkit, scenario_file: WriteScenario,
     [
         ("mount --bind /dev/null $(command -v semodule)", 4, "install policycoreutils"),
         (
-            "mount -t tmpfs none /boot && mount -t tmpfs none /lib/modules && unset POLKIT_KERNEL",
+            "for there in /boot /lib/modules; do test ! -d $there || mount -t tmpfs none $there; done; unset POLKIT_KERNEL",
             4,
             "install linux-image-cloud-amd64",
         ),
@@ -211,28 +213,43 @@ def seen(told: dict[str, object]) -> list[object]:
     return [(one["name"], one["got"], [different.sub("", line) for line in one["avc"]]) for one in steps]
 
 
+@pytest.fixture
+def public_place() -> Iterator[Path]:
+    """A directory that every user may read."""
+    with tempfile.TemporaryDirectory(prefix="polkit-public-") as place:
+        Path(place).chmod(0o755)
+        yield Path(place)
+
+
 @pytest.mark.heavy
+@pytest.mark.parametrize("readable", [True, False])
 def test_an_ordinary_user_can_rehearse_or_hears_what_may_not_be_read(
-    policy_root: Path, kernel: Path, scenario_file: WriteScenario, tmp_path_factory: pytest.TempPathFactory
+    policy_root: Path, kernel: Path, scenario_file: WriteScenario, public_place: Path, readable: bool
 ) -> None:
     if os.geteuid() != 0:
         pytest.skip("the tests run as an ordinary user already")
     nobody = pwd.getpwnam("nobody")
-    scenario = scenario_file(THINGS, step=STEPS + BUSYBOX)
-    text = scenario.read_text()
+    root, scenario = public_place / "root", public_place / "small.toml"
+    for part in ("etc/selinux", "var/lib/selinux"):
+        shutil.copytree(policy_root / part, root / part, symlinks=True)
+    store = next((root / "var/lib/selinux").iterdir()) / "active"
+    subprocess.run(["chmod", "-R", "a+rX", public_place, root], check=True)
+    if not readable:
+        store.chmod(0o700)
+    scenario.write_text(scenario_file(THINGS, step=STEPS + BUSYBOX).read_text())
+    scenario.chmod(0o644)
     ids = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
-    place = Path("/tmp") / f"polkit-nobody-{os.getpid()}.toml"
-    place.write_text(text)
-    place.chmod(0o644)
-    try:
-        asked = [sys.executable, "-m", "polkit", "rehearse", place, "--policy-root", policy_root, "--kernel", kernel]
-        surroundings = {**os.environ, "HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none"}
-        done = subprocess.run(
-            [*ids, *map(str, asked)], capture_output=True, text=True, check=False, timeout=300, env=surroundings
-        )
+    asked = [sys.executable, "-m", "polkit", "rehearse", scenario, "--policy-root", root, "--kernel", kernel]
+    surroundings = {**os.environ, "HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none"}
+    done = subprocess.run(
+        [*ids, *map(str, asked)], capture_output=True, text=True, check=False, timeout=300, env=surroundings
+    )
+    if readable:
         assert (done.returncode, "2 as expected, 0 not" in done.stdout) == (0, True), done.stderr
-    finally:
-        place.unlink()
+    else:
+        assert done.returncode == 3
+        assert f"the module store under {store.parent} can't be read: Permission denied" in done.stderr
+        assert "a host's module store belongs to root" in done.stderr
 
 
 @pytest.mark.heavy
@@ -261,6 +278,7 @@ def test_interrupted_in_any_phase_it_leaves_nothing(
         stderr=subprocess.PIPE,
         text=True,
         env=surroundings,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
     try:
         child = child_called(process.pid, phase, 200)
