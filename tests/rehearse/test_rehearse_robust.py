@@ -171,7 +171,7 @@ def test_what_is_no_kernel_is_told(polkit: Polkit, scenario_file: WriteScenario,
     [
         ("mount --bind /dev/null $(command -v semodule)", 4, "install policycoreutils"),
         (
-            "for there in /boot /lib/modules; do test ! -d $there || mount -t tmpfs none $there; done; unset POLKIT_KERNEL",
+            "for one in /boot /lib/modules; do test ! -d $one || mount -t tmpfs none $one; done; unset POLKIT_KERNEL",
             4,
             "install linux-image-cloud-amd64",
         ),
@@ -270,7 +270,8 @@ def test_a_step_without_end_is_ended_and_the_next_one_runs(
 def test_interrupted_in_any_phase_it_leaves_nothing(
     policy_root: Path, kernel: Path, scenario_file: WriteScenario, tmp_path: Path, phase: str
 ) -> None:
-    command = [sys.executable, "-m", "polkit", "rehearse", scenario_file(), "--policy-root", policy_root]
+    ask = ("env", "--default-signal=INT")  # a job in the background ignores it
+    command = [*ask, sys.executable, "-m", "polkit", "rehearse", scenario_file(), "--policy-root", policy_root]
     surroundings = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     process = subprocess.Popen(
         [*map(str, command), "--kernel", str(kernel)],
@@ -278,7 +279,6 @@ def test_interrupted_in_any_phase_it_leaves_nothing(
         stderr=subprocess.PIPE,
         text=True,
         env=surroundings,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
     try:
         child = child_called(process.pid, phase, 200)
