@@ -9,11 +9,13 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from polkit.errors import SourceError, UsageError
+from polkit.errors import PolkitError, SourceError, UsageError
 from polkit.minimize import Request, generate
 from polkit.rehearse import Carried, Rehearsal, RehearsalRequest, rehearsal_object, rehearse
-from tests.rehearse.conftest import WriteScenario
+from tests.rehearse.conftest import HEAD, STEP, WriteScenario
 
 Run = Callable[..., Rehearsal]
 
@@ -200,6 +202,42 @@ def test_every_key_of_a_plan_is_looked_at(
     with pytest.raises(UsageError, match=r"plan\.json") as refused:
         rehearse(RehearsalRequest(scenario_file(), plan=path))
     assert named in str(refused.value)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+PLACES = [
+    *(("decisions", 0, key) for key in ("id", "target", "class", "evidence", "remedy", "also_remedies")),
+    *(("decisions", 0, "remedy", key) for key in ("kind", "type", "commands", "settings")),
+    *(("decisions", 0, "evidence", key) for key in ("paths", "levels")),
+    *((key,) for key in ("schema", "decisions", "predicted")),
+]
+
+
+@given(place=st.sampled_from(PLACES), value=ANYTHING)
+def test_no_plan_is_too_odd_for_a_plain_word(
+    tmp_path_factory: pytest.TempPathFactory, place: tuple[Any, ...], value: object
+) -> None:
+    """A plan with anything at all at any of its keys is read, or refused as wrong usage."""
+    whole: Any = {
+        "schema": "polkit.plan/1",
+        "decisions": [decision(1, "boolean", settings={"a": True}, commands=[], type=None)],
+        "predicted": [],
+    }
+    at = whole
+    for key in place[:-1]:
+        at = at[key]
+    at[place[-1]] = value
+    folder = tmp_path_factory.mktemp("odd")
+    (folder / "small.toml").write_text(HEAD + STEP)
+    (folder / "plan.json").write_text(json.dumps(whole))
+    asked = RehearsalRequest(folder / "small.toml", plan=folder, kernel=Path("/no/such/kernel"))
+    with pytest.raises(PolkitError) as refused:
+        rehearse(asked)
+    assert isinstance(refused.value, UsageError) or refused.value.exit_code in (3, 4), "or the kernel is missed next"
 
 
 def test_a_plan_that_is_not_there(scenario_file: WriteScenario, tmp_path: Path) -> None:
