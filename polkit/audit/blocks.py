@@ -7,7 +7,7 @@ import codecs
 import gzip
 import lzma
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import IO, BinaryIO, Callable, Optional, cast
 
 BLOCK = 1 << 18
@@ -105,7 +105,7 @@ def is_plain(head: bytes) -> bool:
     return not head.startswith((_GZIP, _BZIP2, _XZ, _ZSTD, *_UTF16))
 
 
-def as_utf8(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def as_utf8(blocks: Iterable[bytes]) -> Generator[bytes, None, None]:
     """Blocks without a byte order mark; UTF-16 (known by its mark) turned into UTF-8, a lone half replaced."""
     decoder: Optional[codecs.IncrementalDecoder] = None
     head: Optional[bytes] = b""

@@ -13,10 +13,10 @@ _OVERLAP = 512
 """More than the first bytes of any record (heads.START)."""
 
 
-def numbered_lines(blocks: Iterable[bytes], longest: int = LONGEST_LINE) -> Iterator[tuple[int, bytes]]:
-    """Each line with its number from 1, without its line end. The pieces of a line longer than ``longest``
+def numbered_lines(blocks: Iterable[bytes], longest: int = LONGEST_LINE, first: int = 1) -> Iterator[tuple[int, bytes]]:
+    """Each line with its number from ``first``, without its line end. The pieces of a line longer than ``longest``
     bytes share their number."""
-    number, pending = 1, b""
+    number, pending = first, b""
     for block in blocks:
         *whole, rest = block.split(b"\n")
         if whole:

@@ -17,10 +17,12 @@ from typing import Callable, Optional
 from polkit.audit.blocks import BLOCK, as_utf8, is_plain
 from polkit.audit.envelopes import ENTRY, LONGEST_ENTRY
 from polkit.audit.events import EVENTS, EventWindow, Held
+from polkit.audit.lanes import count
 from polkit.audit.ledger import IDENTITY, Ledger
 from polkit.audit.ledger_file import is_ledger
-from polkit.audit.read import as_ledger, count, records_in
+from polkit.audit.read import as_ledger, records_in, rest_of_events
 from polkit.audit.scan import record_starts, stands_alone
+from polkit.audit.sources import Source
 from polkit.audit.tally import ReadOptions, Tally
 
 ReadAt = Callable[[int, int], bytes]
@@ -55,12 +57,19 @@ def can_be_split(read_at: ReadAt) -> bool:
 
 
 def read_piece(
-    read_at: ReadAt, size: int, border: int, step: int, options: ReadOptions, held: Optional[Held] = None
+    read_at: ReadAt,
+    size: int,
+    border: int,
+    step: int,
+    options: ReadOptions,
+    held: Optional[Held] = None,
+    younger: Optional[Source] = None,
 ) -> Optional[Piece]:
     """The piece of a log of ``size`` bytes that begins at ``border`` or soon after it; borders are ``step`` apart, the
     first is 0. None where no piece begins: then the one before goes on.
 
-    ``held`` is the window of events that the piece before it ended with, where that is known.
+    ``held`` is the window of events that the piece before it ended with, where that is known; ``younger`` the next file
+    of a rotated set, in which the last events may go on.
     """
     begin = _cut(read_at, size, border, step)
     if begin is None:
@@ -75,6 +84,8 @@ def read_piece(
     lines = _Lines(_blocks(read_at, begin, end))
     count(records_in(lines), counted, window)
     if end == size:
+        if younger is not None:
+            rest_of_events(younger, window)
         window.close()
     return Piece(
         start=read_at(0, min(IDENTITY, size)) if begin == 0 else b"",

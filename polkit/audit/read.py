@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain, islice
 from typing import BinaryIO, Callable, Optional
 
-from polkit.audit import heads
 from polkit.audit.blocks import as_utf8, decompressed
 from polkit.audit.envelopes import without_export
 from polkit.audit.events import EventWindow
+from polkit.audit.halves import count_halves, middle
+from polkit.audit.lanes import REACH, count_content, tell_rest
 from polkit.audit.ledger import IDENTITY, MARK, MOST_MARKS, Ledger, Partial, merge, with_filter
 from polkit.audit.ledger_file import is_ledger, load
 from polkit.audit.lines import numbered_lines
 from polkit.audit.policy_loads import spooled, with_loads
-from polkit.audit.reading import Unreadable
-from polkit.audit.rejoin import denial_in, verdict_of
 from polkit.audit.scan import Found, scan
 from polkit.audit.sources import Source, find_sources, opened
 from polkit.audit.tally import ReadOptions, Tally
 from polkit.errors import SourceError
-
-_REACH = 65536
-"""So many bytes of the next file of a rotated set are searched for the rest of the last events."""
 
 LONGEST_LEDGER_LINE = 1 << 24
 """Bytes. Twelve samples of 64 values of 4,096 characters."""
@@ -73,6 +69,11 @@ def read_stream(name: str, stream: BinaryIO, options: ReadOptions, progress: Opt
     return _read_source(source, options, stream, _Meter(progress))
 
 
+def read_source(source: Source, options: ReadOptions, younger: Optional[Source] = None) -> Ledger:
+    """Read one of several sources; ``younger`` is the one after it. Raises SourceError where it can't be read."""
+    return _read_source(source, options, None, _Meter(None), younger)
+
+
 class _Meter:
     def __init__(self, progress: Optional[Progress]) -> None:
         self._progress = progress
@@ -92,8 +93,6 @@ class _Content:
         self._meter = meter
         self._start = bytearray()
         self.size = 0
-        self.lines = 0
-        self._last = b"\n"
 
     def __iter__(self) -> Iterator[bytes]:
         for block in self._blocks:
@@ -102,15 +101,6 @@ class _Content:
             self.size += len(block)
             self._meter.add(len(block))
             yield block
-
-    def count_lines(self, blocks: Iterable[bytes]) -> Generator[bytes, None, None]:
-        """Passes on blocks in which a line ends with one byte."""
-        for block in blocks:
-            if block:
-                self.lines += block.count(b"\n")
-                self._last = block[-1:]
-            yield block
-        self.lines += self._last != b"\n"
 
     @property
     def start(self) -> bytes:
@@ -139,53 +129,44 @@ def _read_source(
     source: Source, options: ReadOptions, stdin: Optional[BinaryIO], meter: _Meter, younger: Optional[Source] = None
 ) -> Ledger:
     notes: list[str] = []
+
+    def behind(window: EventWindow) -> None:
+        if younger is not None and source.goes_on_in(younger):
+            rest_of_events(younger, window)
+
     with opened(source, stdin) as stream:
+        place = middle(source.path) if source.path is not None and source.opener is None else None
+        if source.path is not None and place is not None:
+            start = stream.read(IDENTITY)
+            tally = Tally(source.name, options)
+            size, lines = count_halves(source.path, place, tally, options, meter.add, behind)
+            return as_ledger(start, tally.partial(size, lines, notes))
         content = _Content(decompressed(stream, notes.append), meter)
-        with closing(content.count_lines(as_utf8(content))) as blocks:
+        with closing(as_utf8(content)) as blocks:
             first = next(blocks, b"")
             if is_ledger(first):
                 return _read_ledger(source, chain((first,), blocks), options)
             tally = Tally(source.name, options)
             window = EventWindow(tally.denial, tally.wants_circumstances)
-            count(records_in(chain((first,), blocks)), tally, window)
-            if younger is not None and source.goes_on_in(younger):
-                _rest_of_events(younger, window)
+            lines = count_content(chain((first,), blocks), tally, window, options)
+            behind(window)
             window.close()
-            return as_ledger(content.start, tally.partial(content.size, content.lines, notes))
+            return as_ledger(content.start, tally.partial(content.size, lines, notes))
 
 
-def _rest_of_events(source: Source, window: EventWindow) -> None:
+def rest_of_events(source: Source, window: EventWindow) -> None:
     """Records of the events in the window that stand at the beginning of the next file of a rotated set."""
     try:
         with opened(source) as stream:
-            head = b"".join(islice(decompressed(stream, lambda note: None), 1))[:_REACH]
+            head = b"".join(islice(decompressed(stream, lambda note: None), 1))
     except SourceError:
         return  # said when its own turn comes
-    for found in records_in(as_utf8((head,))):
-        if found.claim.type in heads.COMPANIONS:
-            window.late_companion(found.claim, found.text)
+    tell_rest(b"".join(as_utf8((head,)))[:REACH], window)
 
 
 def records_in(blocks: Iterable[bytes]) -> Iterator[Found]:
     """The records in the content of a source."""
     return scan(without_export(numbered_lines(blocks)))
-
-
-def count(records: Iterable[Found], tally: Tally, window: EventWindow) -> None:
-    """Judge each record: denials and their companions go to ``window``, which stays open, all else to ``tally``."""
-    for found in records:
-        said = verdict_of(found)
-        if said == heads.NEITHER:
-            tally.other()
-            if found.claim.type in heads.COMPANIONS:
-                window.companion(found.claim, " ".join((found.text, *found.continuation)))
-        elif said == heads.GRANTED:
-            tally.granted()
-        else:
-            try:
-                window.denial(denial_in(found)[0])
-            except Unreadable as problem:
-                tally.unparsed(found.line, found.claim.kind, str(problem), found.text)
 
 
 def _read_ledger(source: Source, blocks: Iterable[bytes], options: ReadOptions) -> Ledger:

@@ -81,7 +81,7 @@ def _chosen(choose: Callable[[int, int], int], one: Optional[int], other: Option
     return choose(one, other) if one is not None and other is not None else one if other is None else other
 
 
-EACH = 4
+EACH = 2
 """Of each exemplar so many denials are joined with their events: what it was about may be done by several calls."""
 
 
