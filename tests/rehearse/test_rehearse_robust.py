@@ -232,7 +232,7 @@ def test_an_ordinary_user_can_rehearse_or_hears_what_may_not_be_read(
     root, scenario = public_place / "root", public_place / "small.toml"
     for part in ("etc/selinux", "var/lib/selinux"):
         shutil.copytree(policy_root / part, root / part, symlinks=True)
-    store = next((root / "var/lib/selinux").iterdir()) / "active"
+    (store,) = root.glob("var/lib/selinux/*/active")
     subprocess.run(["chmod", "-R", "a+rX", public_place, root], check=True)
     if not readable:
         store.chmod(0o700)
