@@ -12,8 +12,9 @@ from polkit.audit.host import collect, read_host_logs
 from polkit.audit.ledger import Ledger, Partial, merge, totals
 from polkit.audit.ledger_file import SCHEMA, dump, load
 from polkit.audit.pieces import STEP, Piece, ReadAt, can_be_split, join_pieces, read_piece
-from polkit.audit.read import read_logs, read_stream, unread
-from polkit.audit.sources import Source, find_sources, opened
+from polkit.audit.policy_loads import latest_loads, loads_in, since_loads
+from polkit.audit.read import read_logs, read_source, unread
+from polkit.audit.sources import Source, age, check_regular, find_sources, opened
 from polkit.audit.syscalls import syscall_name
 from polkit.audit.tally import ReadOptions, read_options
 from polkit.audit.times import parse_when
@@ -28,14 +29,18 @@ __all__ = [
     "ReadAt",
     "ReadOptions",
     "Source",
+    "age",
     "can_be_split",
     "check_output",
+    "check_regular",
     "collect",
     "collection_text",
     "dump",
     "find_sources",
     "join_pieces",
+    "latest_loads",
     "load",
+    "loads_in",
     "merge",
     "opened",
     "parse_when",
@@ -43,7 +48,8 @@ __all__ = [
     "read_logs",
     "read_options",
     "read_piece",
-    "read_stream",
+    "read_source",
+    "since_loads",
     "summary_object",
     "syscall_name",
     "totals",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import BinaryIO, Optional, cast
@@ -47,13 +47,17 @@ def with_loads(sources: Sequence[Source], options: ReadOptions, stdin: Optional[
     loads: dict[str, int] = {}
     for source in sources:
         try:
-            for host, time in _loads_in(source, stdin):
-                loads[host] = max(time, loads.get(host, time))
+            loads = latest_loads(loads, loads_in(source, stdin))
         except SourceError:
             if not source.listed:
                 raise
     if stdin is not None and stdin.seekable():
         stdin.seek(0)
+    return since_loads(options, loads)
+
+
+def since_loads(options: ReadOptions, loads: Mapping[str, int]) -> ReadOptions:
+    """The options with these loads in place of ``since_policy_load``. Raises SourceError where there is none."""
     if not loads:
         raise SourceError(
             "--since policy-load: the logs hold no load of a policy with its time",
@@ -62,10 +66,18 @@ def with_loads(sources: Sequence[Source], options: ReadOptions, stdin: Optional[
     return replace(options, since_policy_load=False, loads=loads)
 
 
-def _loads_in(source: Source, stdin: Optional[BinaryIO]) -> Iterator[tuple[str, int]]:
+def latest_loads(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """The later load of each host."""
+    return {host: max(one.get(host, 0), other.get(host, 0)) for host in (*one, *other)}
+
+
+def loads_in(source: Source, stdin: Optional[BinaryIO] = None) -> dict[str, int]:
+    """The last load that a source tells of each host. Raises SourceError where it can't be read."""
+    loads: dict[str, int] = {}
     with opened(source, stdin) as stream:
         lines = without_export(numbered_lines(as_utf8(decompressed(stream, lambda note: None))))
         for found in scan(line for line in lines if any(sign in line[1] for sign in _SIGNS)):
             time = time_of(found.prefix, found.claim)
             if found.claim.type == _TYPE and time is not None:
-                yield host_of(found.prefix, found.text, found.claim) or "", time
+                loads = latest_loads(loads, {host_of(found.prefix, found.text, found.claim) or "": time})
+    return loads

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +22,16 @@ _DATED = re.compile(r"(.*)-(\d{6,14})\Z")
 @dataclass(frozen=True)
 class Source:
     """Something to read: ``path`` is None for standard input. A ``listed`` one was found in a directory or by a glob,
-    not named."""
+    not named. ``opener`` opens what is no file of this host; it raises OSError where it can't."""
 
     name: str
     path: Optional[Path]
     listed: bool = False
+    opener: Optional[Callable[[], BinaryIO]] = None
 
     def goes_on_in(self, other: Source) -> bool:
         """Whether ``other``, the next source, is the next younger file of the same rotated set."""
-        return self.path is not None and other.path is not None and _age(self.path)[:2] == _age(other.path)[:2]
+        return self.path is not None and other.path is not None and age(self.path)[:2] == age(other.path)[:2]
 
 
 def find_sources(arguments: Sequence[str]) -> list[Source]:
@@ -66,7 +67,7 @@ def _of_argument(argument: str) -> list[Source]:
     matches = [match for match in map(Path, glob.glob(argument, recursive=True)) if not match.is_dir()]  # noqa: PTH207  (absolute too)
     if not matches:
         raise SourceError(f"{argument}: no file matches")
-    return [Source(str(match), match, listed=True) for match in sorted(matches, key=_age)]
+    return [Source(str(match), match, listed=True) for match in sorted(matches, key=age)]
 
 
 def _of_directory(path: Path) -> list[Source]:
@@ -76,11 +77,11 @@ def _of_directory(path: Path) -> list[Source]:
         raise SourceError(f"{path}: {problem.strerror}") from None
     if not files:
         raise SourceError(f"{path}: holds no file")
-    return [Source(str(entry), entry, listed=True) for entry in sorted(files, key=_age)]
+    return [Source(str(entry), entry, listed=True) for entry in sorted(files, key=age)]
 
 
-def _age(path: Path) -> tuple[str, str, int, str, str]:
-    """Sorts a rotated set oldest first: audit.log-20240101, audit.log.2.gz, audit.log.1, audit.log."""
+def age(path: Path) -> tuple[str, str, int, str, str]:
+    """Sorts rotated sets, each oldest first: audit.log-20240101, audit.log.2.gz, audit.log.1, audit.log."""
     name = _COMPRESSED.sub("", path.name)
     dated, numbered = _DATED.match(name), _NUMBERED.match(name)
     if dated:
@@ -94,15 +95,23 @@ def _age(path: Path) -> tuple[str, str, int, str, str]:
 def opened(source: Source, stdin: Optional[BinaryIO] = None) -> Iterator[BinaryIO]:
     """The raw bytes of a source. Raises SourceError where it can't be opened or read."""
     try:
-        if source.path is None:
+        if source.opener is not None:
+            with source.opener() as stream:
+                yield stream
+        elif source.path is None:
             yield stdin if stdin is not None else sys.stdin.buffer
         else:
-            if source.listed and not source.path.is_file() and source.path.exists():
-                # Opening a pipe that nobody writes to would wait for ever.
-                raise SourceError(f"{source.name}: is no regular file", "name it, to read from it")
+            if source.listed:
+                check_regular(source.name, source.path)
             with source.path.open("rb") as stream:
                 yield stream
     except OSError as problem:
         raise SourceError(
             f"{source.name}: {problem.strerror or problem}", "check that the file exists and that you may read it"
         ) from None
+
+
+def check_regular(name: str, path: Path) -> None:
+    """Refuse what was not named and is no file: opening a pipe that nobody writes to would wait for ever."""
+    if path.exists() and not path.is_file():
+        raise SourceError(f"{name}: is no regular file", "name it, to read from it")
