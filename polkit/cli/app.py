@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import signal
 import sys
 from typing import Any, Optional
 
@@ -26,6 +27,10 @@ VERBS = {
     "rehearse": "Run a workload on a real SELinux kernel in a virtual machine, and compare.",
 }
 """Every verb with its one line of help; ``polkit/cli/VERB.py`` holds its ``command``."""
+
+
+_SIGNALLED = 128
+"""What a shell adds to the number of the signal that ended a command."""
 
 
 class Verbs(click.Group):
@@ -79,8 +84,15 @@ def polkit(context: click.Context) -> None:
 
 
 def run(arguments: Optional[list[str]] = None) -> None:
-    """Run the command line and leave with the exit code of the design: 0, 1, 2, 3 or 4; 130 after Ctrl-C."""
+    """Run the command line and leave with the exit code of the design: 0, 1, 2, 3 or 4; 130 after Ctrl-C, 143 after
+    SIGTERM (timeout, a CI job that is cancelled): both leave no process and no temporary file behind."""
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(_guarded(arguments))
+
+
+def _terminated(number: int, _: object) -> None:
+    """What is under way cleans up after itself on its way out, as after Ctrl-C."""
+    sys.exit(_SIGNALLED + number)
 
 
 def _guarded(arguments: Optional[list[str]]) -> int:
