@@ -12,7 +12,7 @@ from typing import NamedTuple, Optional
 
 _LITERAL = re.compile(r"[^.^$?*+|\[\](){}\\]*")
 _TREE = "(/.*)?"
-_ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|.)|\[(.)\]|([.^$?*+|\[\](){}\\])")
+_ESCAPE = re.compile(r"\[?\\(x[0-9a-f]{2}|.)\]?|\[([^\\])\]|([.^$?*+|\[\](){}\\])")
 
 
 class Entry(NamedTuple):

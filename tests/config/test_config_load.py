@@ -33,6 +33,7 @@ include_dontaudited = true
 policydb = 19
 policy = "rhel9/policy.33"
 store = "rhel9"
+rewrite = ["/run:/var/run"]
 
 [targets.debian12]
 

@@ -77,7 +77,7 @@ if [ "$live" = no ]; then
   declared
   while read -r name was value; do set_boolean "$name" "$value"; done <"$state/next/booleans"
 fi
-if ! semodule_ "$@" 2>"$scratch/said"; then
+if ! semodule_ "$@" >"$scratch/said" 2>&1; then
   cat "$scratch/said" >&2
   if [ "$live" = no ]; then
     while read -r name was value; do set_boolean "$name" "$was"; done <"$state/next/booleans"

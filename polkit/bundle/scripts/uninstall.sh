@@ -80,7 +80,7 @@ set --
 for one in "$NAME" "$HOST_MODULE"; do
   ! installed_here "$one" || set -- "$@" -r "$one"
 done
-if [ $# -gt 0 ] && ! semodule_ -X "$PRIORITY" "$@" 2>"$scratch/said"; then
+if [ $# -gt 0 ] && ! semodule_ -X "$PRIORITY" "$@" >"$scratch/said" 2>&1; then
   cat "$scratch/said" >&2
   [ ! -d "$scratch/before" ] || cp -p "$scratch/before"/*.local "$active/"
   if [ "$live" = no ]; then

@@ -1,0 +1,52 @@
+"""A small host, and a bundle for it that is built once for every test that installs one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from polkit.bundle import Packaged, package
+from tests.bundle.making import Run, make_project, small_host
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy root with a small store, to be read."""
+    return small_host(tmp_path_factory.mktemp("host"))
+
+
+@pytest.fixture(scope="session")
+def host_bundle(tmp_path_factory: pytest.TempPathFactory, host: Path) -> Packaged:
+    """The bundle for one target, the small host."""
+    return package(make_project(tmp_path_factory.mktemp("project") / "vllm", host), targets={"host": str(host)})
+
+
+@pytest.fixture
+def root(tmp_path: Path, host: Path) -> Path:
+    """The small host as a system that is not running, to be changed."""
+    place = tmp_path / "root of (a) host"
+    shutil.copytree(host, place)
+    (place / "srv/models/sub").mkdir(parents=True)
+    (place / "srv/models/w").write_text("weights", encoding="utf-8")
+    return place
+
+
+@pytest.fixture
+def run(root: Path) -> Run:
+    """``run(bundle, "install.sh", "--target", "host")`` on the root."""
+
+    def script(bundle: Path, name: str, *arguments: str, on: Path = root) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", str(bundle / name), "--root", str(on), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "TMPDIR": str(on.parent)},
+            cwd="/",
+        )
+
+    return script
