@@ -7,13 +7,14 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any, Callable, Optional
 
 from polkit import __version__
-from polkit.audit import STEP, Ledger, ReadOptions
+from polkit.audit import STEP, Ledger, ReadOptions, since_loads
 from polkit.errors import MissingDependency, PolkitError, SourceError, UsageError
 from polkit.fleet.logs import Log, find_logs
-from polkit.fleet.work import Job, Result, join, merged, read_part, read_whole
+from polkit.fleet.work import Job, Result, join, latest, merged, policy_loads, read_part, read_whole
 
 EXTRA = "pip install 'selinux-polkit[fleet]'"
 
@@ -45,7 +46,10 @@ def collect_on(
     logs = find_logs(arguments)
     with _connected(scheduler, workers) as client:
         _check_workers(client, scheduler)
-        result = _on_cluster(client, logs, Job(options, step, __version__), progress)
+        job = Job(options, step, __version__)
+        if options.since_policy_load:
+            job = replace(job, options=since_loads(options, _loads(client, logs, job)))
+        result = _on_cluster(client, logs, job, progress)
     if result.named is not None:
         raise result.named.error()
     if result.listed is not None and not result.read:
@@ -122,6 +126,21 @@ def _check_workers(client: Any, scheduler: str) -> None:
         )
 
 
+def _loads(client: Any, logs: Sequence[Log], job: Job) -> dict[str, int]:
+    """When each host last loaded a policy: a first reading of all logs."""
+    found = [client.submit(policy_loads, log, job, pure=False) for log in logs]
+    loads: dict[str, int] = _tree(client, latest, found).result()
+    return loads
+
+
+def _tree(client: Any, join_them: Callable[..., Any], level: list[Any]) -> Any:
+    """The future of all results joined, some at a time."""
+    while len(level) > 1:
+        groups = [level[at : at + _TOGETHER] for at in range(0, len(level), _TOGETHER)]
+        level = [client.submit(join_them, *group, pure=False) for group in groups]
+    return level[0]
+
+
 def _on_cluster(client: Any, logs: Sequence[Log], job: Job, progress: Optional[Progress]) -> Result:
     from distributed import as_completed
 
@@ -133,10 +152,8 @@ def _on_cluster(client: Any, logs: Sequence[Log], job: Job, progress: Optional[P
         read = [_submitted(client, log, job, units, keys) for log in logs[at : at + _TOGETHER]]
         level.append(client.submit(merged, *read, pure=False))
         del read
-    while len(level) > 1:
-        groups = [level[at : at + _TOGETHER] for at in range(0, len(level), _TOGETHER)]
-        level = [client.submit(merged, *group, pure=False) for group in groups]
-        del groups
+    root = _tree(client, merged, level)
+    del level
     sizes = {future.key: size for future, size in units.items()}
     waiting = as_completed(list(units), loop=client.loop)
     units.clear()  # who holds a future keeps its result on a worker
@@ -146,7 +163,7 @@ def _on_cluster(client: Any, logs: Sequence[Log], job: Job, progress: Optional[P
         if progress:
             progress(done, len(sizes), read_bytes)
         del future
-    return _gathered(level[0], keys)
+    return _gathered(root, keys)
 
 
 def _submitted(client: Any, log: Log, job: Job, units: dict[Any, int], keys: dict[str, str]) -> Any:

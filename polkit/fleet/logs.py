@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
-from polkit.audit import find_sources
+from polkit.audit import Source, age, find_sources
 from polkit.errors import MissingDependency, PolkitError, SourceError, UsageError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?:://|::)")
@@ -31,6 +31,8 @@ class Log:
     url: Optional[str] = None
     size: Optional[int] = None
     listed: bool = False
+    younger: Optional[Log] = None
+    """The next file of a rotated set, in which its last events may go on."""
 
 
 def find_logs(arguments: Sequence[str]) -> list[Log]:
@@ -42,11 +44,21 @@ def find_logs(arguments: Sequence[str]) -> list[Log]:
     for argument in arguments:
         for log in _of_url(argument) if _URL.match(argument) else _of_path(argument):
             found.setdefault(log.name, log)
-    return [_numbered(log, number) for number, log in enumerate(found.values())]
+    logs = [replace(log, number=number) for number, log in enumerate(found.values())]
+    return [
+        replace(log, younger=after) if after is not None and goes_on(log, after) else log
+        for log, after in zip(logs, (*logs[1:], None))
+    ]
 
 
-def _numbered(log: Log, number: int) -> Log:
-    return Log(number, log.name, log.where, log.url, log.size, log.listed)
+def goes_on(log: Log, other: Log) -> bool:
+    """Whether ``other`` is the next younger file of the same rotated set."""
+    return log.url == other.url and source_of(log).goes_on_in(source_of(other))
+
+
+def source_of(log: Log) -> Source:
+    """A log as ``polkit.audit`` names it. A remote one can't be opened by its path."""
+    return Source(log.name, Path(log.where), log.listed)
 
 
 def _of_path(argument: str) -> Iterator[Log]:
@@ -74,9 +86,9 @@ def _of_url(argument: str) -> Iterator[Log]:
     if not entries:
         raise SourceError(f"{shown}: no file matches")
     chained = "::" + "::".join(shown.split("::")[1:]) if "::" in argument else ""
-    for where, entry in sorted(entries.items()):
+    for where, entry in sorted(entries.items(), key=lambda item: age(Path(item[0]))):
         name = scrubbed(str(system.unstrip_protocol(where))) + chained
-        yield Log(0, name, where, argument, _size_to_split(system, entry), listed)
+        yield Log(0, name, where, argument, _size_to_split(system, where, entry), listed)
 
 
 def _entries(system: Any, path: str) -> tuple[Mapping[str, Mapping[str, Any]], bool]:
@@ -95,13 +107,26 @@ def _entries(system: Any, path: str) -> tuple[Mapping[str, Mapping[str, Any]], b
     }, True
 
 
-def _size_to_split(system: Any, entry: Mapping[str, Any]) -> Optional[int]:
-    """A file's size, where its file system reads from any offset on: a web server has to say so."""
-    protocols = (system.protocol,) if isinstance(system.protocol, str) else system.protocol
+def _size_to_split(system: Any, where: str, entry: Mapping[str, Any]) -> Optional[int]:
+    """A file's size, where its file system reads from any offset on; a web server may not."""
     size = entry.get("size")
-    if not isinstance(size, int) or ("http" in protocols and not entry.get("partial")):
+    if not isinstance(size, int) or (over_http(system) and not _gives_ranges(system, where)):
         return None
     return size
+
+
+def over_http(system: Any) -> bool:
+    """Whether a file system is a web server."""
+    return "http" in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
+
+
+def _gives_ranges(system: Any, where: str) -> bool:
+    try:
+        with system.open(where, "rb") as file:
+            file.seek(1)
+            return len(file.read(1)) == 1
+    except Exception:  # noqa: BLE001  (each file system raises what its own library raises)
+        return False
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -131,8 +156,3 @@ def said(problem: BaseException) -> str:
     strerror = problem.strerror if isinstance(problem, OSError) else None
     words = " ".join((strerror or str(problem) or type(problem).__name__).split())
     return scrubbed(words)[:_LONGEST_MESSAGE]
-
-
-def is_local(log: Log) -> Optional[Path]:
-    """The path of a log that any program could open; None for a remote one."""
-    return Path(log.where) if log.url is None else None

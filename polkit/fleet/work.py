@@ -6,10 +6,12 @@ Nothing here imports Dask. A log that can't be read is a result like any other, 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Optional, Union, cast
+from functools import partial, reduce
+from pathlib import Path
+from typing import Any, BinaryIO, Optional, Union
 
 from polkit import __version__
 from polkit.audit import (
@@ -20,15 +22,20 @@ from polkit.audit import (
     ReadOptions,
     Source,
     can_be_split,
+    check_regular,
     join_pieces,
+    latest_loads,
+    loads_in,
     merge,
     opened,
     read_piece,
-    read_stream,
+    read_source,
     unread,
 )
 from polkit.errors import MissingDependency, SourceError
-from polkit.fleet.logs import Log, file_system, is_local, said
+from polkit.fleet.logs import Log, file_system, over_http, said
+
+_BUFFER = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,7 @@ def read_whole(log: Log, job: Job) -> Result:
     """A log in one go. Raises MissingDependency where this worker has another version than was asked for."""
     _check_version(job)
     try:
-        with _stream(log) as stream:
-            return Result(read_stream(log.name, stream, job.options), read=1)
+        return Result(read_source(_source(log), job.options, _younger(log)), read=1)
     except SourceError as problem:
         return _refused(log, problem)
 
@@ -82,13 +88,27 @@ def read_part(log: Log, border: int, job: Job, held: Optional[Held] = None) -> P
     _check_version(job)
     assert log.size is not None
     try:
-        with _stream(log) as stream:
+        with opened(_source(log)) as stream:
             read_at = _reader(log, stream)
             if can_be_split(read_at):
-                return read_piece(read_at, log.size, border, job.step, job.options, held)
+                return read_piece(read_at, log.size, border, job.step, job.options, held, _younger(log))
     except SourceError as problem:
         return _refused(log, problem)
     return read_whole(log, job) if border == 0 else None
+
+
+def policy_loads(log: Log, job: Job) -> dict[str, int]:
+    """The last loads of a policy that a log tells of; none for a log that can't be read, which is said later."""
+    _check_version(job)
+    try:
+        return loads_in(_source(log))
+    except SourceError:
+        return {}
+
+
+def latest(*found: Mapping[str, int]) -> dict[str, int]:
+    """The last loads of all."""
+    return reduce(latest_loads, found, {})
 
 
 def join(log: Log, job: Job, *parts: Part) -> Result:
@@ -142,44 +162,77 @@ def _check_version(job: Job) -> None:
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _stream(log: Log) -> Iterator[BinaryIO]:
-    """The raw bytes of a log. Raises SourceError where it can't be opened or read."""
-    with opened(Source(log.name, is_local(log)), None if log.url is None else cast(BinaryIO, _Remote(log))) as stream:
-        try:
-            yield stream
-        finally:
-            stream.close()
+def _source(log: Log) -> Source:
+    """A log to be read in this process alone: a worker's processors are shared out already."""
+    opener = partial(_opened_here, log) if log.url is None else partial(_opened_there, log)
+    return Source(log.name, None, log.listed, opener)
 
 
-class _Remote:
+def _younger(log: Log) -> Optional[Source]:
+    return _source(log.younger) if log.younger is not None else None
+
+
+def _opened_here(log: Log) -> BinaryIO:
+    path = Path(log.where)
+    if log.listed:
+        check_regular(log.name, path)
+    return path.open("rb")
+
+
+def _opened_there(log: Log) -> BinaryIO:
+    return io.BufferedReader(_Remote(log), _BUFFER)
+
+
+class _Remote(io.RawIOBase):
     """A remote file that is opened when it is first read, and whose errors are OSErrors."""
 
     def __init__(self, log: Log) -> None:
+        super().__init__()
         self._log = log
         self._file: Any = None
 
-    def read(self, size: int = -1) -> bytes:
-        """So many bytes; fewer at the end."""
-        return bytes(self._guarded("read", size))
+    def readable(self) -> bool:
+        """True."""
+        return True
 
-    def seek(self, offset: int) -> int:
+    def seekable(self) -> bool:
+        """Whether it can be read from any offset on."""
+        return self._log.size is not None
+
+    def readinto(self, buffer: Any) -> int:
+        """Read at most as many bytes as the buffer holds; 0 at the end."""
+        content = self._guarded("read", len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
         """Go to an offset."""
-        return int(self._guarded("seek", offset))
+        return int(self._guarded("seek", offset, whence))
+
+    def tell(self) -> int:
+        """Where it is."""
+        return 0 if self._file is None else int(self._guarded("tell"))
 
     def close(self) -> None:
         """Close the file, where it was opened."""
-        if self._file is not None:
+        if self._file is not None and not self.closed:
             self._guarded("close")
+        super().close()
 
     def _guarded(self, method: str, *arguments: int) -> Any:
         try:
             if self._file is None:
-                self._file = file_system(self._log.url or "")[0].open(self._log.where, "rb")
+                self._file = self._opened()
             return getattr(self._file, method)(*arguments)
         except Exception as problem:  # noqa: BLE001  (each file system raises what its own library raises)
             number = problem.errno if isinstance(problem, OSError) and problem.errno else errno.EIO
             raise OSError(number, said(problem)) from None
+
+    def _opened(self) -> Any:
+        system, _ = file_system(self._log.url or "")
+        if self._log.size is None and over_http(system):
+            return system.open(self._log.where, "rb", block_size=0)  # as it comes, in one go
+        return system.open(self._log.where, "rb")
 
 
 def _reader(log: Log, stream: BinaryIO) -> ReadAt:

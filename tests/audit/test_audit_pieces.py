@@ -10,14 +10,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polkit.audit import Held, Ledger, Piece, ReadOptions, can_be_split, dump, join_pieces, read_piece, read_stream
+from polkit.audit import (
+    Held,
+    Ledger,
+    Piece,
+    ReadOptions,
+    Source,
+    can_be_split,
+    dump,
+    join_pieces,
+    read_piece,
+    read_source,
+)
 from tests.audit.reading import LOGS, avc
 
 ALL = ReadOptions()
 
 
 def in_one_go(content: bytes, options: ReadOptions = ALL) -> list[str]:
-    return list(dump(read_stream("log", io.BytesIO(content), options)))
+    return list(dump(read_source(Source("log", None, opener=lambda: io.BytesIO(content)), options)))
 
 
 def in_pieces(content: bytes, step: int, options: ReadOptions = ALL) -> tuple[list[str], int, int]:
