@@ -134,6 +134,7 @@ def test_an_upgrade_can_be_rolled_back(host_bundle: Packaged, host: Path, root: 
     assert run(second, "install.sh").returncode == 0
     assert run(second, "verify.sh").stdout == "vllm 0.2.0 is installed as shipped (target host).\n"
     assert "vllm-ports" not in semodule(root, "-lfull")
+    assert not booleans.exists()
     assert run(first, "verify.sh").returncode == 1
 
     done = run(second, "rollback.sh")

@@ -222,6 +222,25 @@ def test_each_target_gets_only_what_it_lacks(tmp_path: Path, host: Path) -> None
     assert "already-allowed" in (packaged.directory / "README.md").read_text(encoding="ascii")
 
 
+def test_a_target_gets_the_format_it_loads_and_no_class_it_does_not_know(tmp_path: Path, host: Path) -> None:
+    newer = avc("create", "container_t", "user_namespace", levels=("s0:c0", "s0:c0"), serial=7)
+    project = make_project(tmp_path / "p", host, evidence() + newer)
+    config = project / "polkit.toml"
+    config.write_text(config.read_text(encoding="utf-8") + "\n[targets.new]\npolicydb = 21\n", encoding="utf-8")
+    packaged = package(project, targets={"old": str(host), "new": str(host)})
+    targets = manifest_of(packaged)["targets"]
+    formats = {}
+    for name in ("old", "new"):
+        content = (packaged.directory / f"targets/{name}/vllm.pp").read_bytes()
+        # libsepol's policydb.c: a module is its name, then its type and the version of its format.
+        start = content.index(b"SE Linux Module") + len(b"SE Linux Module") + 4
+        formats[name] = int.from_bytes(content[start : start + 4], "little")
+        assert targets[name]["left_out"] == ["container_t container_t:user_namespace { create }: unknown-class"]
+        assert "user_namespace" not in targets[name]["requires"]["permissions"]
+    assert formats == {"old": 19, "new": 21}
+    assert "unknown-class" in (packaged.directory / "README.md").read_text(encoding="ascii")
+
+
 def test_a_project_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no module project"):
         package(tmp_path)

@@ -209,6 +209,17 @@ set_boolean() {
   fi
 }
 
+# change_booleans FROM TO: from what one record changed to what another does; a file that is not there changed nothing.
+change_booleans() {
+  declared
+  if [ -f "$1" ]; then
+    while read -r name was value; do
+      if ! grep -qs "^$name " "$2" && [ "$(boolean_now "$name")" = "$value" ]; then set_boolean "$name" "$was"; fi
+    done <"$1"
+  fi
+  [ ! -f "$2" ] || while read -r name was value; do set_boolean "$name" "$value"; done <"$2"
+}
+
 # ---- labels -----------------------------------------------------------------------------------------------------------
 
 # set_labels PLACES [CONTEXTS]: label what the entries of PLACES name, by the file contexts of the host or those given.
@@ -263,10 +274,7 @@ recover() {
     if same_as_installed "$state/next"; then
       finish_install
     else
-      declared
-      if [ "$live" = no ]; then
-        while read -r name was value; do set_boolean "$name" "$was"; done <"$state/next/booleans"
-      fi
+      [ "$live" = yes ] || change_booleans "$state/next/booleans" "$state/current/booleans"
       rm -rf "$state/next"
     fi
   fi

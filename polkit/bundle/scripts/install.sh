@@ -73,22 +73,15 @@ if [ -s "$scratch/ports.cil" ]; then
 elif installed_here "$HOST_MODULE"; then
   set -- "$@" -r "$HOST_MODULE"
 fi
-if [ "$live" = no ]; then
-  declared
-  while read -r name was value; do set_boolean "$name" "$value"; done <"$state/next/booleans"
-fi
+[ "$live" = yes ] || change_booleans "$state/current/booleans" "$state/next/booleans"
 if ! semodule_ "$@" >"$scratch/said" 2>&1; then
   cat "$scratch/said" >&2
-  if [ "$live" = no ]; then
-    while read -r name was value; do set_boolean "$name" "$was"; done <"$state/next/booleans"
-  fi
+  [ "$live" = yes ] || change_booleans "$state/next/booleans" "$state/current/booleans"
   rm -rf "$state/next"
   rmdir "$state" 2>/dev/null || :
   refuse "the module does not go into this host's policy; nothing was changed"
 fi
-if [ "$live" = yes ]; then
-  while read -r name was value; do set_boolean "$name" "$value"; done <"$state/next/booleans"
-fi
+[ "$live" = no ] || change_booleans "$state/current/booleans" "$state/next/booleans"
 
 # What the previous version labelled and this one does not goes back to what the host says.
 [ ! -d "$state/current" ] || set_labels "$state/current/places"

@@ -26,16 +26,13 @@ if [ -s "$scratch/$HOST_MODULE.cil" ]; then
 elif installed_here "$HOST_MODULE"; then
   set -- "$@" -r "$HOST_MODULE"
 fi
-declared
-booleans() { # what is ours now and was not before goes back; what was before is set
-  while read -r name was value; do
-    grep -q "^$name " "$before/booleans" || set_boolean "$name" "$was"
-  done <"$state/current/booleans"
-  while read -r name was value; do set_boolean "$name" "$value"; done <"$before/booleans"
-}
-[ "$live" = yes ] || booleans
-semodule_ "$@" || refuse "the version before does not go into this host's policy any more"
-[ "$live" = no ] || booleans
+[ "$live" = yes ] || change_booleans "$state/current/booleans" "$before/booleans"
+if ! semodule_ "$@" >"$scratch/said" 2>&1; then
+  cat "$scratch/said" >&2
+  [ "$live" = yes ] || change_booleans "$before/booleans" "$state/current/booleans"
+  refuse "the version before does not go into this host's policy any more; nothing was changed"
+fi
+[ "$live" = no ] || change_booleans "$state/current/booleans" "$before/booleans"
 set_labels "$state/current/places"
 set_labels "$before/places"
 rm -rf "$state/undone"

@@ -71,11 +71,7 @@ set_labels "$record/places" "$scratch/contexts/file_contexts"
 
 # ---- one transaction --------------------------------------------------------------------------------------------------
 
-declared
-if [ "$live" = no ]; then
-  while read -r name was value; do [ "$(boolean_now "$name")" != "$value" ] || set_boolean "$name" "$was"; done \
-    <"$record/booleans"
-fi
+[ "$live" = yes ] || change_booleans "$record/booleans" /dev/null
 set --
 for one in "$NAME" "$HOST_MODULE"; do
   ! installed_here "$one" || set -- "$@" -r "$one"
@@ -83,16 +79,11 @@ done
 if [ $# -gt 0 ] && ! semodule_ -X "$PRIORITY" "$@" >"$scratch/said" 2>&1; then
   cat "$scratch/said" >&2
   [ ! -d "$scratch/before" ] || cp -p "$scratch/before"/*.local "$active/"
-  if [ "$live" = no ]; then
-    while read -r name was value; do set_boolean "$name" "$value"; done <"$record/booleans"
-  fi
+  [ "$live" = yes ] || change_booleans /dev/null "$record/booleans"
   set_labels "$record/places"
   refuse "the module can't be removed: something else in the policy needs it; nothing was changed"
 fi
-if [ "$live" = yes ]; then
-  while read -r name was value; do [ "$(boolean_now "$name")" != "$value" ] || set_boolean "$name" "$was"; done \
-    <"$record/booleans"
-fi
+[ "$live" = no ] || change_booleans "$record/booleans" /dev/null
 rm -rf "$state"
 rmdir "$root/var/lib/selinux-bundles" 2>/dev/null || :
 say "$NAME is removed."
