@@ -72,7 +72,10 @@ class Runner:
         taken = time.perf_counter() - began
         if done.returncode not in (0, 1):
             sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}")
-        return taken, json.loads(done.stdout)
+        told: Told = json.loads(done.stdout)
+        if "error" in told:
+            sys.exit(f"{' '.join(command)}: {told['error']['message']}\n{told['error']['hint']}")
+        return taken, told
 
 
 def report(label: str, seconds: float, more: str = "") -> None:
@@ -172,18 +175,26 @@ def measure_peers(runner: Runner, serving: Path, attacks: Path, ways: str) -> li
                 f"audit2allow, {peer['way']}", str(peer["rounds"]) + ("" if peer["closed"] else " (stopped)"),
                 f"{peer['working_seconds']:.0f} s", str(peer["statements"]), str(peer["accesses"]),
                 str(peer["over_permission"]),
-                f"{len(peer['attacks']['through'])} of {total}", " ".join(peer["domains"]),
+                through(peer), " ".join(peer["domains"]),
             )
         )  # fmt: skip
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
     for peer in peers:
-        print(f"audit2allow, {peer['way']}, lets through: {', '.join(peer['attacks']['through']) or 'none'}")
+        print(f"audit2allow, {peer['way']}, lets through: {through(peer, names=True)}")
         print(f"    {peer['rounds'] / told['rounds']:.0f} times polkit's rounds", end=", ")
         print(f"{peer['working_seconds'] / told['working_seconds']:.1f} times its seconds {peer['stopped']}".rstrip())
     print("dontaudit rules are off for both, which helps audit2allow")
     return [Bar("polkit's rounds / audit2allow's fewest", told["rounds"] / min(peer["rounds"] for peer in peers), 0.5)]
+
+
+def through(peer: Told, names: bool = False) -> str:
+    """How many attacks get through, or which."""
+    found = peer["attacks"]
+    if found is None:
+        return "not known"
+    return (", ".join(found["through"]) or "none") if names else f"{len(found['through'])} of {found['steps']}"
 
 
 def main() -> int:

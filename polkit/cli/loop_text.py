@@ -122,6 +122,8 @@ def _beside(console: Console, loop: Loop, verbose: bool) -> None:
     for peer in there:
         if peer.stopped:
             console.print(Text(f"audit2allow, {peer.way}, stopped: {safe(peer.stopped)}", _BAD))
+        if peer.note:
+            console.print(f"audit2allow, {peer.way}: {safe(peer.note)}")
         if peer.attacks is not None and peer.attacks.through:
             console.print(f"audit2allow, {peer.way}, lets through: {', '.join(peer.attacks.through)}")
         if verbose:

@@ -47,12 +47,13 @@ class PeerJob:
 class Peer:
     """What came of it. Where the tool is not installed, ``hint`` says how to get it and nothing else is set.
 
-    ``statements`` of its module, which state so many ``accesses``, for ``domains``; ``over_permission`` as ``prove``
-    counts it, None where there is no module."""
+    ``note`` says why its attacks are not known. ``statements`` of its module, which state so many ``accesses``, for
+    ``domains``; ``over_permission`` as ``prove`` counts it, None where there is no module."""
 
     way: str
     hint: str = ""
     stopped: str = ""
+    note: str = ""
     rounds: int = 0
     statements: int = 0
     accesses: int = 0
@@ -93,11 +94,13 @@ class _Run:
     rounds: int = 0
     module: Optional[Path] = None
     rules: frozenset[tuple[str, ...]] = frozenset()
+    last: Optional[Rehearsal] = None
     phases: list[Phase] = field(default_factory=list)
 
 
 def peer_loop(job: PeerJob, place: Path, say: Say) -> Peer:
-    """Run the loop; its module and log stay in ``place``. Raises as ``rehearse``."""
+    """Run the loop; its module and log stay in ``place``. A machine or a tool that fails ends it, and is told: by then
+    our own loop has its result. Raises SourceError for a ``place`` that can't be written."""
     if shutil.which(TOOL) is None:
         return Peer(job.way, hint=HINT)
     try:
@@ -105,12 +108,22 @@ def peer_loop(job: PeerJob, place: Path, say: Say) -> Peer:
     except OSError as error:
         raise SourceError(f"{place} can't be written: {error.strerror}") from error
     run = _Run(job, place, say)
-    last, stopped = _rounds(run)
-    attacks, over = _after(run)
-    refused = service_refused(last)
+    attacks: Optional[Attacks] = None
+    over: Optional[int] = None
+    note = ""
+    try:
+        stopped = _rounds(run)
+    except PolkitError as error:
+        stopped = str(error)
+    try:
+        attacks, over = _after(run)
+    except PolkitError as error:
+        note = f"its module could not be tried: {error}"
+    refused = () if run.last is None else service_refused(run.last)
     return Peer(
         way=job.way,
         stopped=stopped,
+        note=note,
         rounds=run.rounds,
         statements=len(run.rules),
         accesses=sum(len(rule) - 3 for rule in run.rules),
@@ -123,25 +136,22 @@ def peer_loop(job: PeerJob, place: Path, say: Say) -> Peer:
     )
 
 
-def _rounds(run: _Run) -> tuple[Rehearsal, str]:
-    """Until no step is refused, its rules change no more, or a bound; the last run, and why it stopped."""
+def _rounds(run: _Run) -> str:
+    """Until no step is refused, its rules change no more, or a bound; why it stopped, empty where all works."""
     while True:
-        last = _enforced(run)
+        run.last = last = _enforced(run)
         refused = service_refused(last)
         if not refused:
-            return last, ""
+            return ""
         first = next((one for one in refused if one.got == DENIED), None)
         if first is None:
-            return last, f"{refused[0].step.name} failed, and not by SELinux"
+            return f"{refused[0].step.name} failed, and not by SELinux"
         run.rounds += 1
         if run.rounds > _MOST_A_STEP * len(last.judged):
-            return last, f"after {run.rounds} rounds {first.step.name} is still refused"
-        try:
-            rules = _generate(run, last)
-        except PolkitError as error:
-            return last, str(error)
+            return f"after {run.rounds} rounds {first.step.name} is still refused"
+        rules = _generate(run, last)
         if rules == run.rules:
-            return last, f"it has no other rule for {first.step.name}, which is still refused"
+            return f"it has no other rule for {first.step.name}, which is still refused"
         run.rules = rules
 
 

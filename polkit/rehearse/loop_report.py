@@ -107,6 +107,7 @@ def _peer(peer: Peer) -> dict[str, Any]:
         "hint": peer.hint,
         "closed": peer.closed,
         "stopped": peer.stopped,
+        "note": peer.note,
         "rounds": peer.rounds,
         "boots": peer.boots,
         "statements": peer.statements,
