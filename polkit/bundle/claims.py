@@ -22,8 +22,8 @@ _REQUIRE = "cil_gen_require"
 
 
 class Grant(NamedTuple):
-    """One permission of one rule. ``perm`` of a rule on extended permissions is its operation with its numbers as
-    written; ``condition`` is the CIL of the booleans it depends on, or empty; ``optional``: it falls away with its
+    """One permission of one rule. ``perm`` of a rule on extended permissions is its operation with a number, or a range
+    of them; ``condition`` is the CIL of the booleans it depends on, or empty; ``optional``: it falls away with its
     names."""
 
     kind: str
@@ -98,8 +98,9 @@ def _read_one(item: tuple[Expression, ...], word: str, claims: Claims, condition
             claims.perms.add((str(tclass), perm))
     elif word in _XPERMS and len(item) == 4 and isinstance(item[3], tuple):
         operation, tclass, numbers = (*item[3], "", "", ())[:3]
-        perm = f"{as_text(operation)} {as_text(numbers)}"
-        claims.grants.add(Grant(word, str(item[1]), str(item[2]), str(tclass), perm, condition, optional))
+        for number in _numbers(numbers):
+            perm = f"{operation} {number}"
+            claims.grants.add(Grant(word, str(item[1]), str(item[2]), str(tclass), perm, condition, optional))
         claims.perms.add((str(tclass), str(operation)))
     elif word == "roletype" and item[1] == "object_r":
         return  # every type has it
@@ -110,6 +111,19 @@ def _read_one(item: tuple[Expression, ...], word: str, claims: Claims, condition
 def as_text(expression: Expression) -> str:
     """CIL of an expression on one line."""
     return expression if isinstance(expression, str) else f"({' '.join(as_text(one) for one in expression)})"
+
+
+def _numbers(expression: Expression) -> list[str]:
+    """The commands of a rule on extended permissions: ``0x4601``, ``0x4601-0x4604``; what else CIL says, as it is."""
+    if isinstance(expression, str):
+        found = re.match(r"(?:0x[0-9A-Fa-f]{1,4}|[0-9]{1,5})\Z", expression)
+        return [expression if found is None else f"0x{int(expression, 0):04x}"]
+    if expression[:1] == ("range",) and len(expression) == 3:
+        first, last = (_numbers(one)[0] for one in expression[1:])
+        return [f"{first}-{last}"]
+    if expression and expression[0] in ("not", "and", "or", "xor", "all"):
+        return [as_text(expression)]
+    return [number for one in expression for number in _numbers(one)]
 
 
 def _words(expression: Expression) -> list[str]:

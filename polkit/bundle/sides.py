@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional, Union
 from polkit.bundle.claims import Grant
 from polkit.bundle.paths import entries
 from polkit.bundle.targets import TargetBuild
+from polkit.bundle.words import joined
 from polkit.model import SELF, AvRule, Decision, Remedy, XpermRule
 
 EVIDENCE, INHERITED, BY_HAND = "evidence", "inherited", "by-hand"
@@ -151,7 +152,7 @@ def _needs(build: TargetBuild) -> Iterator[tuple[str, str, str, tuple[str, str]]
             needed.setdefault(text, set()).update(rule.perms)
             places[text] = (rule.target, rule.tclass)
     for text, perms in needed.items():
-        yield "rule", text, " ".join(sorted(perms)), places[text]
+        yield "rule", text, joined(sorted(perms)), places[text]
     for entry in entries(build.fc) if build.package is not None else ():
         yield "label", f"{entry.pattern} {entry.kind}".strip(), entry.context, ("", "")
     for port in ports_of(build):

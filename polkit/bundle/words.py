@@ -36,7 +36,11 @@ _VERBS = (
     ("signal", "sigchld sigkill signal signull sigstop"),
     ("relabel", "relabelfrom relabelto"),
 )
-_KINDS = {"allow": "may", "allowx": "may, of ioctl, only", "dontaudit": "is refused without a record"}
+_KINDS = {
+    "allowx": "may send only the commands",
+    "dontaudit": "is refused, without a record,",
+    "dontauditx": "is refused, without a record, the commands",
+}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
 _CONTROL = re.compile(r"[^ -~]")
 
@@ -45,10 +49,19 @@ def sentence(kind: str, source: str, target: str, tclass: str, perms: Iterable[s
     """One rule as a line of Markdown: who may do what to what, with the permissions themselves."""
     perms = tuple(perms)
     whose = f"its own {noun(tclass)}" if target == "self" else f"{code(target)} {noun(tclass)}"
-    listed = code(" ".join(perms))
+    listed = code(joined(perms))
     if kind != "allow":
         return f"{code(source)} {_KINDS.get(kind, kind)} {listed} on {whose}"
     return f"{code(source)} may {verbs(perms)} {whose}: {listed}"
+
+
+def joined(perms: Iterable[str]) -> str:
+    """Permissions on one line; of commands their operation once (``ioctl 0x4601 0x4603-0x4604``)."""
+    groups: dict[str, list[str]] = {}
+    for perm in perms:
+        operation, _, number = perm.partition(" ")
+        groups.setdefault(operation, []).extend([number] if number else [])
+    return " ".join(" ".join((operation, *numbers)) for operation, numbers in groups.items())
 
 
 def noun(tclass: str) -> str:
