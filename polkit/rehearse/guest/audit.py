@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import struct
-import time
 from typing import Any
 
 from .kernel import pack_words
@@ -34,7 +33,7 @@ _NAMES = {
 }  # fmt: skip
 """The names that auditd writes (audit-userspace's lib/msg_typetab.h); others become UNKNOWN[number], as it does."""
 _MOST = 48 << 20
-_PATIENCE = 200
+_PATIENCE, _QUIET = 3000, 5
 FIRST_MESSAGE = "polkit: the log of the steps begins here"
 """The kernel's messages start with it where they are the log."""
 
@@ -60,10 +59,7 @@ class Link:
         self._add_rule(_FILTER_EXIT, _ALWAYS, syscall=180)  # nfsservctl, which no kernel has any more
         self._add_rule(_FILTER_EXCLUDE, 0, subject=harness)
         # What this process was denied until then must be gone: the kernel would give a daemon what still waits.
-        for _ in range(_PATIENCE):
-            if self._status()["backlog"] == 0:
-                break
-            time.sleep(0.01)
+        self._drain()
         if daemon:
             self._set(_PID, os.getpid())
         self._set(_ENABLED, 1)
@@ -79,16 +75,24 @@ class Link:
 
     def finish(self) -> dict[str, int]:
         """Take what still waits, or let the kernel print it; the kernel's own account."""
-        status = self._status()
+        return self._drain()
+
+    def _drain(self) -> dict[str, int]:
+        """Until nothing waits in the kernel; its account then.
+
+        What it took from its queue last may still be on its way, and a machine on a busy host stands still for
+        seconds: no time tells that it has arrived, but that both sides went on several times and nothing came.
+        """
+        quiet = 0
         for _ in range(_PATIENCE):
-            while self.collect(0.02):
+            before = len(self.records)
+            while self.collect(0.01):
                 pass
             status = self._status()
-            if status["backlog"] == 0:
-                break
-        while self.collect(0.05):
-            pass
-        return status
+            quiet = quiet + 1 if status["backlog"] == 0 and len(self.records) == before else 0
+            if quiet == _QUIET:
+                return status
+        raise OSError("the kernel's audit queue does not become empty")
 
     def _take(self, packet: bytes) -> None:
         _, kind, _, _, _ = _HEADER.unpack_from(packet)
