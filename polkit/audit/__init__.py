@@ -7,7 +7,6 @@ a compressed file asks for them.
 from __future__ import annotations
 
 from polkit.audit.collection import check_output, collection_text, summary_object, write_ledger
-from polkit.audit.events import Held
 from polkit.audit.host import collect, read_host_logs
 from polkit.audit.ledger import Ledger, Partial, merge, totals
 from polkit.audit.ledger_file import SCHEMA, dump, load
@@ -22,7 +21,6 @@ from polkit.audit.times import parse_when
 __all__ = [
     "SCHEMA",
     "STEP",
-    "Held",
     "Ledger",
     "Partial",
     "Piece",

@@ -38,7 +38,7 @@ def middle(path: Path) -> Optional[int]:
         return None
     with path.open("rb") as stream:
         head = stream.read(BLOCK)
-        if not is_plain(head) or is_ledger(head) or not _is_audit_log(head):
+        if not is_plain(head) or is_ledger(head) or not is_audit_log(head):
             return None
         stream.seek(size // 2)
         data = stream.read(BLOCK)
@@ -46,7 +46,7 @@ def middle(path: Path) -> Optional[int]:
     return size // 2 + min(places) + 1 if places else None
 
 
-def _is_audit_log(head: bytes) -> bool:
+def is_audit_log(head: bytes) -> bool:
     """Whether every line begins a record: then none goes on in the next line, and events begin with their denials."""
     lines = head.count(b"\n")
     return lines > 0 and lines - 1 <= sum(head.count(start) for start in _HEADS) <= lines

@@ -15,7 +15,6 @@ from typing import Any, BinaryIO, Optional, Union
 
 from polkit import __version__
 from polkit.audit import (
-    Held,
     Ledger,
     Piece,
     ReadAt,
@@ -83,7 +82,7 @@ def read_whole(log: Log, job: Job) -> Result:
         return _refused(log, problem)
 
 
-def read_part(log: Log, border: int, job: Job, held: Optional[Held] = None) -> Part:
+def read_part(log: Log, border: int, job: Job) -> Part:
     """The piece that begins at a border; the whole log at the first one, where it can't be split."""
     _check_version(job)
     assert log.size is not None
@@ -91,7 +90,7 @@ def read_part(log: Log, border: int, job: Job, held: Optional[Held] = None) -> P
         with opened(_source(log)) as stream:
             read_at = _reader(log, stream)
             if can_be_split(read_at):
-                return read_piece(read_at, log.size, border, job.step, job.options, held, _younger(log))
+                return read_piece(read_at, log.size, border, job.step, job.options, _younger(log))
     except SourceError as problem:
         return _refused(log, problem)
     return read_whole(log, job) if border == 0 else None
@@ -116,19 +115,8 @@ def join(log: Log, job: Job, *parts: Part) -> Result:
     whole = next((part for part in parts if isinstance(part, Result)), None)
     if whole is not None:
         return whole
-    borders = [number * job.step for number, part in enumerate(parts) if part is not None]
     pieces = [part for part in parts if isinstance(part, Piece)]
-
-    def again(number: int, held: Held) -> Piece:
-        piece = read_part(log, borders[number], job, held)
-        if isinstance(piece, Piece):
-            return piece
-        raise SourceError(f"{log.name}: changed while it was read")
-
-    try:
-        return Result(join_pieces(log.name, pieces, job.options, again), read=1)
-    except SourceError as problem:
-        return _refused(log, problem)
+    return Result(join_pieces(log.name, pieces, job.options), read=1)
 
 
 def merged(*results: Result) -> Result:
