@@ -1,10 +1,12 @@
-"""Putting a file in place whole: a reader sees all of the old or all of the new."""
+"""Putting files in place whole: a reader sees all of the old or all of the new."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from polkit.errors import SourceError
@@ -28,6 +30,22 @@ def write_whole(path: Path, content: Iterable[bytes]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_beside(target: Path, hint: str = "") -> Iterator[Path]:
+    """A directory beside ``target``, to make there what is then renamed into place; removed at the end whatever
+    happens. Missing directories above are made. Raises SourceError, with ``hint``, where nothing can be written."""
+    parent = target.absolute().parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        path = Path(tempfile.mkdtemp(prefix=f".{target.name[:64]}.", dir=parent))
+    except OSError as error:
+        raise SourceError(f"{parent}: {error.strerror}", hint) from error
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def file_mode_mask() -> int:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import shutil
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from polkit.errors import SourceError, UsageError
-from polkit.files import write_whole
+from polkit.files import scratch_beside, write_whole
 
 SUFFIXES = {"zst": ".tar.zst", "gz": ".tar.gz"}
 _ZSTD_LEVEL = 19
@@ -80,21 +78,15 @@ def write_bundle(place: Path, top: str, files: Mapping[str, bytes], epoch: int, 
     """
     target, archive = place / top, place / f"{top}{SUFFIXES[kind]}"
     check_output(place, top, kind, force)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{top[:64]}.", dir=place))
-    except OSError as error:
-        raise SourceError(f"{place}: {error.strerror}", "name a directory that you may write with -o") from error
-    try:
-        _write_tree(scratch / top, files, epoch)
-        if target.exists():
-            target.rename(scratch / "old")
-        (scratch / top).rename(target)
-        os.utime(target, (epoch, epoch))
-    except OSError as error:
-        raise SourceError(f"{target}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with scratch_beside(target, "name a directory that you may write with -o") as scratch:
+        try:
+            _write_tree(scratch / top, files, epoch)
+            if target.exists():
+                target.rename(scratch / "old")
+            (scratch / top).rename(target)
+            os.utime(target, (epoch, epoch))
+        except OSError as error:
+            raise SourceError(f"{target}: {error.strerror}") from error
     write_whole(archive, (compressed(tar_bytes(top, files, epoch), kind),))
     return archive
 

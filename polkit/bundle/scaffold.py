@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from polkit.config import check_module_name
 from polkit.errors import SourceError, UsageError
-from polkit.files import file_mode_mask
+from polkit.files import file_mode_mask, scratch_beside
 from polkit.module import empty_module, marked
 
 FIRST_VERSION = "0.1.0"
-_MADE_BY_US = ("polkit.toml",)
 
 
 @dataclass(frozen=True)
@@ -36,22 +33,15 @@ def new_project(name: str, directory: Path, described: Described, force: bool = 
         if not value.isprintable() or len(value) > 1000:
             raise UsageError(f"--{key}: expected text on one line")
     _check_place(directory, force)
-    parent = directory.absolute().parent
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=parent))
-    except OSError as error:
-        raise SourceError(f"{parent}: {error.strerror}", "name a directory that you may write with --dir") from error
-    try:
-        files = _files(name, described)
-        for path, text in files.items():
-            (scratch / path).parent.mkdir(exist_ok=True)
-            (scratch / path).write_text(text, encoding="utf-8")
-        _put_in_place(scratch, directory, tuple(files))
-    except OSError as error:
-        raise SourceError(f"{directory}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    files = _files(name, described)
+    with scratch_beside(directory, "name a directory that you may write with --dir") as scratch:
+        try:
+            for path, text in files.items():
+                (scratch / path).parent.mkdir(exist_ok=True)
+                (scratch / path).write_text(text, encoding="utf-8")
+            _put_in_place(scratch, directory, tuple(files))
+        except OSError as error:
+            raise SourceError(f"{directory}: {error.strerror}") from error
     return tuple(sorted(files))
 
 

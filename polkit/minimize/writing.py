@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from polkit.errors import SourceError, UsageError
-from polkit.files import file_mode_mask, write_whole
+from polkit.files import file_mode_mask, scratch_beside, write_whole
 
 
 @dataclass
@@ -55,16 +53,8 @@ def prepare_directory(target: Path, force: bool) -> None:
 @contextmanager
 def publish(target: Path) -> Iterator[Scratch]:
     """A Scratch beside ``target``, removed at the end whatever happens."""
-    parent = target.absolute().parent
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        path = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent))
-    except OSError as error:
-        raise SourceError(f"{parent}: {error.strerror}", "Name a directory that you may write with -o") from error
-    try:
+    with scratch_beside(target, "Name a directory that you may write with -o") as path:
         yield Scratch(path, target)
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -209,6 +209,20 @@ set_boolean() {
   fi
 }
 
+# put_in MODULE PORTS: a module and the ports that are ours with it, in one transaction; what it says is in $scratch/said.
+put_in() {
+  while read -r protocol number type; do
+    printf '(portcon %s %s (system_u object_r %s ((s0) (s0))))\n' "$protocol" "$number" "$type"
+  done <"$2" >"$scratch/$HOST_MODULE.cil"
+  set -- -X "$PRIORITY" -i "$1"
+  if [ -s "$scratch/$HOST_MODULE.cil" ]; then
+    set -- "$@" -i "$scratch/$HOST_MODULE.cil"
+  elif installed_here "$HOST_MODULE"; then
+    set -- "$@" -r "$HOST_MODULE"
+  fi
+  semodule_ "$@" >"$scratch/said" 2>&1
+}
+
 # change_booleans FROM TO: from what one record changed to what another does; a file that is not there changed nothing.
 change_booleans() {
   declared

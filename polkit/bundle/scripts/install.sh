@@ -37,12 +37,10 @@ rm -rf "$state/next"
 keep "$state/next.new"
 : >"$state/next.new/ports"
 : >"$state/next.new/booleans"
-: >"$scratch/ports.cil"
 while read -r protocol number type; do
   has=$(port_label "$protocol" "$number")
   if [ -z "$has" ]; then
     printf '%s %s %s\n' "$protocol" "$number" "$type" >>"$state/next.new/ports"
-    printf '(portcon %s %s (system_u object_r %s ((s0) (s0))))\n' "$protocol" "$number" "$type" >>"$scratch/ports.cil"
   elif [ "$has" != "$type" ]; then
     warn "port $number/$protocol is $has here, and stays so; the module would have it as $type"
   fi
@@ -66,15 +64,8 @@ mv "$state/next.new" "$state/next"
 
 # ---- one transaction --------------------------------------------------------------------------------------------------
 
-set -- -X "$PRIORITY" -i "$module"
-if [ -s "$scratch/ports.cil" ]; then
-  mv "$scratch/ports.cil" "$scratch/$HOST_MODULE.cil"
-  set -- "$@" -i "$scratch/$HOST_MODULE.cil"
-elif installed_here "$HOST_MODULE"; then
-  set -- "$@" -r "$HOST_MODULE"
-fi
 [ "$live" = yes ] || change_booleans "$state/current/booleans" "$state/next/booleans"
-if ! semodule_ "$@" >"$scratch/said" 2>&1; then
+if ! put_in "$module" "$state/next/ports"; then
   cat "$scratch/said" >&2
   [ "$live" = yes ] || change_booleans "$state/next/booleans" "$state/current/booleans"
   rm -rf "$state/next"

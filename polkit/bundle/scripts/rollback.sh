@@ -17,17 +17,8 @@ lacking=$(missing "$before/needs")
 [ -z "$lacking" ] || refuse "this host's policy lacks what the version before needs:
 $(printf '%s\n' "$lacking" | sed 's/^/  /')"
 
-set -- -X "$PRIORITY" -i "$module"
-while read -r protocol number type; do
-  printf '(portcon %s %s (system_u object_r %s ((s0) (s0))))\n' "$protocol" "$number" "$type"
-done <"$before/ports" >"$scratch/$HOST_MODULE.cil"
-if [ -s "$scratch/$HOST_MODULE.cil" ]; then
-  set -- "$@" -i "$scratch/$HOST_MODULE.cil"
-elif installed_here "$HOST_MODULE"; then
-  set -- "$@" -r "$HOST_MODULE"
-fi
 [ "$live" = yes ] || change_booleans "$state/current/booleans" "$before/booleans"
-if ! semodule_ "$@" >"$scratch/said" 2>&1; then
+if ! put_in "$module" "$before/ports"; then
   cat "$scratch/said" >&2
   [ "$live" = yes ] || change_booleans "$before/booleans" "$state/current/booleans"
   refuse "the version before does not go into this host's policy any more; nothing was changed"
