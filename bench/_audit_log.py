@@ -32,6 +32,7 @@ _TARGETS = (
 )
 _SOURCES = ("container_t", "container_t", "container_t", "container_init_t", "container_kvm_t", "spc_t")
 _SHARED = frozenset(("container_file_t",))
+_TITLE = "2F7573722F62696E2F707974686F6E33002D6D00766C6C6D"
 _FEW = 8
 _SHAPES = 700
 
@@ -49,17 +50,19 @@ def _events(events: int, levels: str, chance: random.Random) -> Iterator[bytes]:
     for serial in range(1, events + 1):
         before, file, between, end, shared, call, path = chance.choice(shapes)
         own = _pair(chance) if levels == "random" else chance.choice(few)
-        theirs = own if shared and chance.random() < 0.5 else _pair(chance) if levels == "random" else chance.choice(few)
+        theirs = (
+            own if shared and chance.random() < 0.5 else _pair(chance) if levels == "random" else chance.choice(few)
+        )
         milliseconds += chance.randrange(60)
         head = f"msg=audit({milliseconds // 1000}.{milliseconds % 1000:03}:{serial}):"
         pid = chance.randrange(1000, 4_000_000)
         target = f"s0:{theirs}" if shared else "s0"
         yield (
             f"type=AVC {head} {before}{pid}{file}s0:{own}{between}{target}{end}\n"
-            f"type=SYSCALL {head} {call}{pid} auid=4294967295 uid=1000 gid=1000 euid=1000 suid=1000"
+            f"type=SYSCALL {head} {call}{pid} auid=4294967295 uid=1000 gid=1000 euid=1000"
             f" tty=(none) ses=4294967295{path[0]}s0:{own} key=(null)\n"
             f"type=PATH {head} {path[1]}\n"
-            f"type=PROCTITLE {head} proctitle=2F7573722F62696E2F707974686F6E33002D6D00766C6C6D2E656E747279706F696E7473\n"
+            f"type=PROCTITLE {head} proctitle={_TITLE}\n"
         ).encode()
 
 
@@ -80,8 +83,8 @@ def _shapes(chance: random.Random) -> Iterator[tuple[str, str, str, str, bool, s
             f" tcontext={context}{target}:",
             f" tclass={tclass} permissive={chance.randrange(2)}",
             target in _SHARED,
-            f"arch=c000003e syscall={chance.choice((257, 262, 16, 9, 2))} success=no exit=-13 a0=ffffff9c a1=7ffd3c0c5{number:03x}"
-            f" a2=80000 a3=0 items=1 ppid=2000 pid=",
+            f"arch=c000003e syscall={chance.choice((257, 262, 16, 9, 2))} success=no exit=-13 a0=ffffff9c"
+            f" a1=7ffd3c0c5{number:03x} a2=80000 a3=0 items=1 ppid=2000 pid=",
             (
                 f' comm="{comm}" exe="/usr/bin/{comm}" subj=system_u:system_r:{source}:',
                 f'item=0 name="/srv/models/{name}" inode={inode} dev=fd:00 mode=0100644 ouid=0 ogid=0 rdev=00:00'

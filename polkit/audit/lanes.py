@@ -19,7 +19,7 @@ REACH = 1 << 16
 """So many bytes behind a part of a log are searched for the rest of the events at its end."""
 
 _SIZE = 1 << 20
-_LONGEST = 1 << 22
+_LONGEST = 1 << 21
 _HEADS = (b"\ntype=", b"\nnode=")
 
 
