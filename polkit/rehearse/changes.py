@@ -92,7 +92,7 @@ def _fcontext(words: list[str]) -> tuple[Change, ...]:
         return ()
     if told.keys() == {"-e"}:
         like, path = told["-e"], rest[0]
-        return (Equivalence(like, path),) if _is_path(like) and _is_path(path) and " " not in like else ()
+        return (Equivalence(like, path),) if all(_is_path(one) and " " not in one for one in (like, path)) else ()
     kind = _KINDS.get(told.get("-f", "a"))
     if "-t" not in told or "-e" in told or kind is None or not IDENTIFIER.match(told["-t"]):
         return ()

@@ -15,6 +15,8 @@ from polkit.rehearse.changes import Change, Equivalence, PortRange, Restore, Set
 from polkit.rehearse.plan_reading import AskedRemedy
 from polkit.rehearse.scenario import Scenario, Thing
 
+Lasting = Union[FileContext, PortRange, Equivalence, Setting]
+"""What is there from before the first step to the end; restorecon is done once, to the things of the scenario."""
 _FILES = frozenset({"file", "dir", "lnk_file", "chr_file", "blk_file", "sock_file", "fifo_file"})
 
 
@@ -57,7 +59,7 @@ class _Work:
     known: Known
     before: Scenario
     scenario: Scenario
-    changes: dict[Change, None] = field(default_factory=dict)
+    changes: dict[Lasting, None] = field(default_factory=dict)
 
 
 def carry_out(asked: Iterable[AskedRemedy], scenario: Scenario, known: Known) -> CarriedOut:
@@ -86,12 +88,11 @@ def _carried(remedy: AskedRemedy, work: _Work) -> Carried:
 
 
 def _booleans(remedy: AskedRemedy, work: _Work) -> tuple[bool, str]:
-    missing = [name for name, _ in remedy.settings if not work.known.has_boolean(name)]
-    if missing or not remedy.settings:
-        return False, f"the policy has no boolean {missing[0]}" if missing else "it names no boolean"
-    for name, value in remedy.settings:
-        work.changes[Setting(name, value)] = None
-    return True, ", ".join(_done(Setting(name, value)) for name, value in remedy.settings)
+    results = [_change(Setting(name, value), work) for name, value in remedy.settings]
+    failed = [note for ok, note in results if not ok]
+    if failed or not results:
+        return False, failed[0] if failed else "it names no boolean"
+    return True, ", ".join(note for _, note in results)
 
 
 def _commands(remedy: AskedRemedy, work: _Work) -> tuple[bool, str]:
@@ -115,13 +116,30 @@ def _change(change: Change, work: _Work) -> tuple[bool, str]:
         return _restored(change, work)
     if isinstance(change, (FileContext, PortRange)) and not work.known.has_type(change.type):
         return False, f"the policy has no type {change.type}: give the plan's module with --module"
+    if isinstance(change, Setting) and not work.known.has_boolean(change.name):
+        return False, f"the policy has no boolean {change.name}"
     if isinstance(change, FileContext) and not _is_pattern(change.pattern):
         return False, f"{change.pattern} is no regular expression"
+    other = next((one for one in work.changes if _against(change, one)), None)
+    if other is not None:
+        return False, f"{_done(other)} by another remedy already"
     work.changes[change] = None
     return True, _done(change)
 
 
-def _done(change: Union[FileContext, PortRange, Equivalence, Setting]) -> str:
+def _against(change: Lasting, other: Lasting) -> bool:
+    """Both can't hold: the same ports with another type, the same boolean with another value."""
+    if isinstance(change, PortRange) and isinstance(other, PortRange):
+        return replace(change, type=other.type) == other != change
+    return (
+        isinstance(change, Setting)
+        and isinstance(other, Setting)
+        and change.name == other.name
+        and change.value != other.value
+    )
+
+
+def _done(change: Lasting) -> str:
     if isinstance(change, FileContext):
         return f"file_contexts has {change.pattern} as {change.type}"
     if isinstance(change, PortRange):

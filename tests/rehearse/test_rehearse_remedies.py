@@ -131,7 +131,9 @@ def every_kind() -> tuple[dict[str, Any], ...]:
         decision(15, "boolean", settings={"no_such_boolean": True}),
         decision(16, "relabel", **commands("rm -rf /")),
         decision(17, "fcontext", **commands("semanage fcontext -a -t etc_t '/srv/((x'")),
-        decision(18, "allow", rules=[]),
+        decision(18, "port", tclass="tcp_socket", **commands("semanage port -m -t http_port_t -p tcp 6390")),
+        decision(19, "relabel", **commands("setsebool -P no_such_boolean=on")),
+        decision(20, "allow", rules=[]),
     )
 
 
@@ -141,7 +143,7 @@ def test_every_remedy_is_carried_out_or_listed(
     rehearsal = run(scenario_file(THINGS + SHADOW, step=STEPS), plan=plan_file(tmp_path, *every_kind()), explain=True)
     assert [(one.step.name, one.got, one.avc) for one in rehearsal.judged if not one.ok] == []
     told = {one.decision: one for one in rehearsal.remedies}
-    assert list(told) == [f"D{number}" for number in range(1, 18)], "a rule is the module's, all else is listed"
+    assert list(told) == [f"D{number}" for number in range(1, 20)], "a rule is the module's, all else is listed"
     assert [id_ for id_, one in told.items() if one.applied] == [f"D{number}" for number in range(1, 10)]
     assert "--shm-size" in told["D10"].note
     assert "another domain only by whoever runs it" in told["D11"].note
@@ -150,6 +152,8 @@ def test_every_remedy_is_carried_out_or_listed(
     assert "keeps its customizable type public_content_t" in told["D14"].note
     assert "no boolean no_such_boolean" in told["D15"].note
     assert "rm -rf /" in told["D16"].note
+    assert "tcp port 6390 is redis_port_t by another remedy already" in told["D18"].note
+    assert "no boolean no_such_boolean" in told["D19"].note
     assert "/srv/((x is no regular expression" in told["D17"].note
     (shadow,) = (one for one in rehearsal.judged if one.step.name == "shadow")
     assert [cause.cause for cause in shadow.causes] == ["neverallow"]
