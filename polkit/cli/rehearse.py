@@ -149,7 +149,7 @@ def _loop(
     if output is not None:
         check_loop_directory(output, force)
     beside = loop_options.pop("beside") or "carry-on"
-    request = LoopRequest(empty=base == "none", directory=output, beside=beside, **loop_options, **asked)
+    request = LoopRequest(empty=base == "none", directory=output, force=force, beside=beside, **loop_options, **asked)
     done = read_with_progress(
         lambda _, progress: close_loop(request, progress.phase if progress else lambda phase: None), quiet
     )

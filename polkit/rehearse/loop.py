@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Optional
 
 from polkit.config import check_module_name, load_config
-from polkit.errors import UsageError
+from polkit.errors import SourceError, UsageError
+from polkit.files import write_whole
 from polkit.minimize import Outcome, Proof, Request, generate, prove, without_remedy
 from polkit.module import fast_place
 from polkit.rehearse.judge import ALLOWED, DENIED
@@ -38,12 +39,14 @@ MOST_ROUNDS = 4
 class LoopRequest:
     """What was asked for. ``attacks``: a scenario whose steps the module must refuse. ``name``: of the module, else
     the configuration's, else after the scenario. ``empty``: learn in an empty domain, and start from nothing.
-    ``beside``: a key of ``BESIDE``. ``directory``: where everything is kept; a temporary one when None."""
+    ``beside``: a key of ``BESIDE``. ``directory``: where everything is kept, a temporary one when None; ``force``:
+    also where it holds the module's directory already, or evidence."""
 
     scenario: Path
     attacks: Optional[Path] = None
     name: Optional[str] = None
     directory: Optional[Path] = None
+    force: bool = False
     policy: str = "auto"
     config: Optional[Path] = None
     empty: bool = False
@@ -158,10 +161,12 @@ def close_loop(request: LoopRequest, say: Say = lambda phase: None) -> Loop:
     if attacks is not None and not any(step.expect == DENIED for step in attacks.steps):
         raise UsageError(f"{request.attacks}: no step is expected to be denied, so there is no attack in it")
     name = _name(request, scenario)
+    ways = _ways(request)
     with _place(request.directory) as place:
+        _make_room(place, name, request.force)
         run = _Run(request, scenario, name, place, say)
         loop = _close(run)
-        peers = tuple(peer_loop(_peer_job(run, way), place / "audit2allow" / way, say) for way in _ways(request))
+        peers = tuple(peer_loop(_peer_job(run, way), place / "audit2allow" / way, say) for way in ways)
         return replace(loop, beside=peers)
 
 
@@ -184,11 +189,22 @@ def _name(request: LoopRequest, scenario: Scenario) -> str:
 @contextmanager
 def _place(directory: Optional[Path]) -> Iterator[Path]:
     if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
         yield directory
         return
     with tempfile.TemporaryDirectory(prefix="polkit-loop-", dir=fast_place()) as scratch:
         yield Path(scratch)
+
+
+def _make_room(place: Path, name: str, force: bool) -> None:
+    """No evidence of an earlier loop stays beside this one's."""
+    if (place / name).exists() and not force:
+        raise UsageError(f"{place / name} exists", "name another directory with -o, or add --force")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for old in (place / "evidence").glob("audit*.log"):
+            old.unlink()
+    except OSError as error:
+        raise SourceError(f"{place} can't be written: {error.strerror}") from error
 
 
 def _close(run: _Run) -> Loop:
@@ -278,8 +294,7 @@ def _learn(run: _Run) -> Rehearsal:
 def _keep(run: _Run, rehearsal: Rehearsal) -> None:
     number = len(run.evidence) + 1
     path = run.place / "evidence" / ("audit.log" if number == 1 else f"audit-{number}.log")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(rehearsal.audit, encoding="utf-8", errors="backslashreplace")
+    write_whole(path, [rehearsal.audit.encode("utf-8", "backslashreplace")])
     run.evidence.append(path)
 
 

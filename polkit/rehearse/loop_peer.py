@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
-from polkit.errors import PolkitError, SourceError
+from polkit.errors import PolkitError
+from polkit.files import write_whole
 from polkit.minimize import Proof, Request, prove
 from polkit.module import run_tool
 from polkit.policy import load_policy, locate
@@ -100,13 +101,9 @@ class _Run:
 
 def peer_loop(job: PeerJob, place: Path, say: Say) -> Peer:
     """Run the loop; its module and log stay in ``place``. A machine or a tool that fails ends it, and is told: by then
-    our own loop has its result. Raises SourceError for a ``place`` that can't be written."""
+    our own loop has its result."""
     if shutil.which(TOOL) is None:
         return Peer(job.way, hint=HINT)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SourceError(f"{place} can't be written: {error.strerror}") from error
     run = _Run(job, place, say)
     attacks: Optional[Attacks] = None
     over: Optional[int] = None
@@ -168,10 +165,10 @@ def _generate(run: _Run, last: Rehearsal) -> frozenset[tuple[str, ...]]:
     """As ``audit2allow -M`` does: its text, compiled and packed. Returns its rules."""
     began = time.monotonic()
     run.log += last.audit
-    (run.place / "audit.log").write_text(run.log, encoding="utf-8", errors="backslashreplace")
+    write_whole(run.place / "audit.log", [run.log.encode("utf-8", "backslashreplace")])
     policy = locate(run.job.machine.policy).policy
     text = _tool(run, [TOOL, "-p", str(policy), "-i", "audit.log", "-m", _NAME])
-    (run.place / f"{_NAME}.te").write_text(text, encoding="utf-8")
+    write_whole(run.place / f"{_NAME}.te", [text.encode()])
     info = load_policy(run.job.machine.policy).info
     levels = ["-M"] if info is None or info.mls else []
     _tool(run, ["checkmodule", *levels, "-m", "-o", f"{_NAME}.mod", f"{_NAME}.te"])

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any, Optional
 
-from polkit.errors import SourceError, UsageError
+from polkit.files import write_whole
 from polkit.minimize import Proof, proof_text
 from polkit.rehearse.loop import Loop
 from polkit.rehearse.loop_parts import Attacks, Phase
 from polkit.rehearse.loop_peer import TOOL, Peer
-from polkit.rehearse.results import write_results
+from polkit.rehearse.results import check_directory, write_results
 
 SCHEMA = "polkit.loop/1"
 FILE, PROOF = "loop.json", "proof.json"
@@ -123,10 +123,8 @@ def _peer(peer: Peer) -> dict[str, Any]:
 
 
 def check_loop_directory(directory: Path, force: bool) -> None:
-    """UsageError where a loop that was kept would be overwritten."""
-    there = [name for name in _KEPT if (directory / name).exists()]
-    if there and not force:
-        raise UsageError(f"{directory} holds {', '.join(there)} already", "name another directory, or add --force")
+    """UsageError where a loop that was kept would be overwritten, SourceError where none can be written."""
+    check_directory(directory, force, _KEPT)
 
 
 def write_loop(loop: Loop, directory: Path) -> None:
@@ -136,14 +134,6 @@ def write_loop(loop: Loop, directory: Path) -> None:
         write_results(loop.served, directory / "serving")
     if loop.attacked is not None:
         write_results(loop.attacked, directory / "attacks")
-    texts = {FILE: loop_text(loop), PROOF: None if loop.proof is None else proof_text(loop.proof)}
-    try:
-        for name, text in texts.items():
-            if text is None:
-                (directory / name).unlink(missing_ok=True)
-                continue
-            unfinished = directory / f".{name}.tmp"
-            unfinished.write_text(text, encoding="utf-8")
-            unfinished.replace(directory / name)
-    except OSError as error:
-        raise SourceError(f"{directory} can't be written: {error.strerror}") from error
+    if loop.proof is not None:
+        write_whole(directory / PROOF, [proof_text(loop.proof).encode()])
+    write_whole(directory / FILE, [loop_text(loop).encode()])

@@ -73,7 +73,7 @@ def _cause(cause: StepCause) -> dict[str, Any]:
     }
 
 
-def check_directory(directory: Path, force: bool) -> None:
+def check_directory(directory: Path, force: bool, files: tuple[str, ...] = FILES) -> None:
     """Asked before the machine starts. Raises UsageError where results of an earlier run would be overwritten and for
     what is no directory, SourceError where nothing can be written."""
     try:
@@ -85,7 +85,7 @@ def check_directory(directory: Path, force: bool) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise SourceError(f"{directory} can't be written: {reason}", "name another with -o DIR") from error
-    there = [name for name in FILES if (directory / name).exists()]
+    there = [name for name in files if (directory / name).exists()]
     if there and not force:
         raise UsageError(f"{directory} holds {', '.join(there)} already", "name another directory, or add --force")
 

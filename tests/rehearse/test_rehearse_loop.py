@@ -116,6 +116,11 @@ def test_a_loop_that_was_kept_is_not_overwritten(polkit: Polkit, scenario_file: 
     done = polkit("rehearse", scenario_file(), "--loop", "-o", tmp_path / "kept")
     assert (done.returncode, "holds loop.json already" in done.stderr) == (2, True)
     assert (tmp_path / "kept/loop.json").read_text() == "another day"
+    (tmp_path / "here/small").mkdir(parents=True)
+    module = polkit("rehearse", scenario_file(), "--loop", "-o", tmp_path / "here")
+    assert (module.returncode, "here/small exists" in module.stderr) == (2, True)
+    (tmp_path / "file").write_text("")
+    assert polkit("rehearse", scenario_file(), "--loop", "-o", tmp_path / "file").returncode == 2
 
 
 def rehearsal(path: Path, *got: str) -> Rehearsal:
