@@ -16,7 +16,7 @@ import pytest
 
 from polkit.grammars import grammar_text
 
-HEAVY_IMPORTS = {"setools", "selinux", "lark", "rich", "jinja2"}
+HEAVY_IMPORTS = {"setools", "selinux", "lark", "rich", "jinja2", "dask", "distributed", "fsspec"}
 BINARY_POLICY_MAGIC = {magic.to_bytes(4, "little") for magic in (0xF97CFF8C, 0xF97CFF8D, 0xF97CFF8F)}
 """policydb, module and module package: libsepol's sepol/policydb/policydb.h and module.h."""
 

@@ -6,7 +6,7 @@ a compressed file asks for them.
 
 from __future__ import annotations
 
-from polkit.audit.collection import check_output, collection_text, summary_object, write_ledger
+from polkit.audit.collection import check_output, collection_text, ledger_bytes, summary_object, write_ledger
 from polkit.audit.host import collect, read_host_logs
 from polkit.audit.ledger import Ledger, Partial, merge, totals
 from polkit.audit.ledger_file import SCHEMA, dump, load
@@ -37,6 +37,7 @@ __all__ = [
     "find_sources",
     "join_pieces",
     "latest_loads",
+    "ledger_bytes",
     "load",
     "loads_in",
     "merge",

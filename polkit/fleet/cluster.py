@@ -90,7 +90,10 @@ def _connected(scheduler: str, workers: Optional[int]) -> Iterator[Any]:
         if workers is not None:
             address = stack.enter_context(
                 distributed.LocalCluster(
-                    n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL,
                 )
             )
         try:

@@ -61,7 +61,8 @@ def test_an_unreadable_log_is_one_line_and_the_exit_code_is_that_of_one_machine(
         assert (found[0].stdout, found[0].stderr) == (found[1].stdout, found[1].stderr)
         text = found[1].stdout + found[1].stderr
         assert "\x1b" not in text
-        assert text.count("node\\x1b[31m.log" if code == 0 else "/proc/self/mem") == 1
+        wanted = "node\\x1b[31m.log" if code == 0 else "/proc/self/mem"
+        assert len([line for line in text.splitlines() if wanted in line]) == 1
 
 
 def test_a_strangers_url_is_escaped(polkit: Polkit, cluster: Cluster) -> None:
@@ -127,7 +128,7 @@ def test_an_interrupt_takes_the_work_off_the_cluster(cluster: Cluster, tmp_path:
             wait_for(lambda: tasks() > 40)
             child.send_signal(signal.SIGINT)
             out, err = child.communicate(timeout=60)
-        assert (child.returncode, out, err) == (130, b"", b"polkit: interrupted\n")
+        assert (child.returncode, out, err.strip()) == (130, b"", b"polkit: interrupted")
         wait_for(lambda: tasks() == 0)
     assert not (tmp_path / "x").exists()
 
