@@ -57,7 +57,7 @@ def main() -> None:
         if problem:
             culprit = _smallest(batch, lambda some: _problem(some) is not None)
             sys.exit(f"after {read:,} records: {problem}\n{b''.join(culprit)!r}")
-        books = totals(read_logs(["-"], stdin=BytesIO(b"".join(batch)))).summary
+        books = totals(read_logs(["-"], stdin=BytesIO(_content(batch)))).summary
         denials, unparsed, read = denials + books.denials, unparsed + books.unreadable, read + BATCH
     seconds = time.perf_counter() - begun
     print(f"{read:,} mutated records of {len(corpus):,}, {seconds:.0f} s: no exception, the books balance")
@@ -93,9 +93,14 @@ def _mutated(chance: random.Random, corpus: list[bytes]) -> bytes:
     return bytes(record)
 
 
+def _content(batch: list[bytes]) -> bytes:
+    """Some records as a file; behind a line end, so that none of them makes it a compressed one."""
+    return b"\n" + b"".join(batch)
+
+
 def _problem(batch: list[bytes]) -> str | None:
     """What is wrong with what is read of some records; None where nothing is."""
-    content = b"".join(batch)
+    content = _content(batch)
     try:
         ledger = read_logs(["-"], stdin=BytesIO(content))
         books = totals(ledger).summary
