@@ -12,6 +12,7 @@ from polkit.errors import SourceError, UsageError
 from polkit.model import Context
 from polkit.rehearse.elf import with_libraries
 from polkit.rehearse.log_forms import RAW
+from polkit.rehearse.operations import OPERATIONS
 from polkit.rehearse.parts import find_busybox
 from polkit.rehearse.scenario import Scenario, Step, Thing
 
@@ -235,6 +236,7 @@ def _told_step(step: Step, scenario: Scenario, contexts: _Contexts) -> dict[str,
         "name": step.name,
         "operation": step.operation,
         "arguments": arguments,
+        "passed": list(OPERATIONS[step.operation].passed),
         "context": contexts.process(step.domain or workload.domain, step.level or workload.level),
         "inside": own and workload.root is not None,
     }

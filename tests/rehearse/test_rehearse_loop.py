@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from polkit.rehearse import (
     Peer,
     Phase,
     Rehearsal,
+    RehearsalRequest,
     loop_object,
     loop_text,
     read_scenario,
+    rehearse,
     write_loop,
 )
 from tests.rehearse.conftest import WriteScenario
@@ -227,6 +230,15 @@ def test_a_small_loop_closes(
     assert json.loads((tmp_path / "kept/loop.json").read_text()) == told
     kept = {str(path.relative_to(tmp_path / "kept")) for path in (tmp_path / "kept").rglob("*") if path.is_file()}
     assert {"evidence/audit.log", "proof.json", "serving/results.json", "small/small.pp", "small/plan.json"} <= kept
+
+
+@pytest.mark.heavy
+def test_a_driver_that_is_not_there_stops_no_run(scenario_file: WriteScenario, policy_root: Path, kernel: Path) -> None:
+    """What fails behind SELinux's checks was let through, for a run that ends at its first failure too."""
+    steps = step("null", "ioctl", 'path = "/dev/null"\ncommand = 0x46d6') + step("passwd", "stat", 'path = "/dev/null"')
+    request = RehearsalRequest(scenario_file(THINGS, step=steps), policy=str(policy_root), kernel=kernel)
+    done = rehearse(replace(request, fail_fast=True, needs=True))
+    assert [(one.step.name, one.got) for one in done.judged] == [("null", "allowed"), ("passwd", "allowed")]
 
 
 @pytest.mark.heavy
