@@ -25,7 +25,7 @@ def compilers(bundle: Path, scratch: Path) -> float:
     began = time.perf_counter()
     for target in TARGETS:
         place = bundle / "targets" / target
-        name, module = PROJECT.name, scratch / "module"
+        name, module = PROJECT.name, scratch / f"{PROJECT.name}.mod"
         contexts = scratch / "contexts"
         lines = (place / f"{name}.fc").read_text(encoding="utf-8").splitlines(keepends=True)
         contexts.write_text("".join(line for line in lines if not line.startswith("#")), encoding="utf-8")
@@ -36,7 +36,8 @@ def compilers(bundle: Path, scratch: Path) -> float:
 
 def what_if(bundle: Path, root: Path, scratch: Path) -> float:
     """Seconds of one build of the policy with the module, copy of the store included."""
-    (store,) = (root / "var/lib/selinux").glob("*")
+    (modules,) = (root / "var/lib/selinux").glob("*/active/modules")
+    store = modules.parent.parent
     shutil.copy(bundle / f"targets/{TARGETS[0]}/{PROJECT.name}.pp", scratch / f"{PROJECT.name}.pp")
     began = time.perf_counter()
     copy_store(store, scratch / "root", root)
