@@ -6,6 +6,7 @@ merging costs, what the client holds. The table for larger fleets is computed fr
 
 from __future__ import annotations
 
+import math
 import pickle
 import random
 import resource
@@ -26,11 +27,21 @@ TARGETS = ("container_file_t", "var_lib_t", "default_t", "xserver_misc_device_t"
 PERMS = ("read", "open", "getattr", "write", "map", "ioctl")
 FLEETS = (100, 1_000, 10_000)
 WORKERS = (2, 16, 64)
+TOGETHER = 16
+"""So many ledgers are merged at once (polkit.fleet.cluster)."""
+
+
+KINDS = 200
+"""Denials of a node that differ in more than process, time and levels."""
 
 
 def write_log(path: Path, node: int, size: int) -> None:
     """A mixed audit.log of a container host: of six events one is a denial, each with a random pair of categories."""
     draw = random.Random(node)
+    kinds = [
+        (draw.choice(PERMS), f"app{draw.randrange(20)}", n, draw.choice(TYPES), draw.choice(TARGETS))
+        for n in range(KINDS)
+    ]
     written = 0
     with path.open("w") as log:
         for serial in range(1 << 30):
@@ -38,11 +49,12 @@ def write_log(path: Path, node: int, size: int) -> None:
             lines = []
             if serial % 6 == 0:
                 level = f"s0:c{draw.randrange(512)},c{512 + draw.randrange(512)}"
+                perm, comm, number, source, target = draw.choice(kinds)
                 lines.append(
-                    f"type=AVC msg={stamp}: avc:  denied  {{ {draw.choice(PERMS)} }} for  pid={draw.randrange(9999)} "
-                    f'comm="app{draw.randrange(20)}" name="f{draw.randrange(50)}" dev="sda1" ino={draw.randrange(999)} '
-                    f"scontext=system_u:system_r:{draw.choice(TYPES)}:{level} "
-                    f"tcontext=system_u:object_r:{draw.choice(TARGETS)}:s0 tclass=file permissive=0\n"
+                    f"type=AVC msg={stamp}: avc:  denied  {{ {perm} }} for  pid={draw.randrange(9999)} "
+                    f'comm="{comm}" name="f{number}" dev="sda1" ino={7000 + number} '
+                    f"scontext=system_u:system_r:{source}:{level} "
+                    f"tcontext=system_u:object_r:{target}:s0 tclass=file permissive=0\n"
                 )
             lines.append(
                 f"type=SYSCALL msg={stamp}: arch=c000003e syscall=257 success=no exit=-13 a0=ffffff9c a2=0 a3=0 "
@@ -72,8 +84,9 @@ def table(megabytes: float, rate: float, plain: float, packed: float, merging: f
     print(f"{'nodes':>7}{reads}{'ledger':>11}{'as .zst':>11}{'merging':>10}{'client holds':>14}")
     for nodes in FLEETS:
         seconds = "".join(f"{nodes * megabytes / rate / workers:>16,.0f} s" for workers in WORKERS)
+        levels = math.ceil(math.log(nodes, TOGETHER))
         sizes = f"{nodes * plain / 1e6:>8,.0f} MB{nodes * packed / 1e6:>8,.1f} MB"
-        print(f"{nodes:>7,}{seconds}{sizes}{nodes * merging:>8,.1f} s{nodes * held / 1e6:>11,.0f} MB")
+        print(f"{nodes:>7,}{seconds}{sizes}{nodes * merging * levels:>8,.1f} s{nodes * held / 1e6:>11,.0f} MB")
 
 
 def main() -> None:
@@ -103,7 +116,7 @@ def main() -> None:
     start = time.perf_counter()
     level = single
     while len(level) > 1:
-        level = [merge(*level[at : at + 16]) for at in range(0, len(level), 16)]
+        level = [merge(*level[at : at + TOGETHER]) for at in range(0, len(level), TOGETHER)]
     merging = (time.perf_counter() - start) / nodes
 
     start = time.perf_counter()
