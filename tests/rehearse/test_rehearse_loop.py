@@ -300,8 +300,11 @@ def test_what_nothing_can_grant_does_not_close(
 def test_an_empty_domain_is_learned_in_and_proven(
     polkit: Polkit, scenario_file: WriteScenario, policy_root: Path, kernel: Path
 ) -> None:
+    things = THINGS.replace(
+        'content = "weights"', 'content = "weights"\nlabel = "container_file_t"\nlevel = "s0:c1,c2"'
+    )
     words = ("--loop", "--base", "none", "--policy-root", policy_root, "--kernel", kernel, "--beside", "none")
-    done = polkit("rehearse", scenario_file(THINGS, step=NEEDS), *words, "--format", "json")
+    done = polkit("rehearse", scenario_file(things, step=NEEDS), *words, "--format", "json")
     told = json.loads(done.stdout)
     assert (done.returncode, told["ok"], told["rounds"]) == (0, True, 1), done.stdout + done.stderr
     assert (told["module"]["domain"], told["module"]["base"]) == ("small_t", None)
