@@ -48,7 +48,8 @@ def read_logs(
     meter = _Meter(progress)
     ledgers: list[Ledger] = []
     refused: list[tuple[Source, SourceError]] = []
-    for source, younger in zip(sources, (*sources[1:], None)):
+    for source, after in zip(sources, (*sources[1:], None)):
+        younger = after if after is not None and source.goes_on_in(after) else None
         try:
             ledgers.append(_read_source(source, options, stdin, meter, younger))
         except SourceError as problem:
@@ -70,7 +71,8 @@ def read_stream(name: str, stream: BinaryIO, options: ReadOptions, progress: Opt
 
 
 def read_source(source: Source, options: ReadOptions, younger: Optional[Source] = None) -> Ledger:
-    """Read one of several sources; ``younger`` is the one after it. Raises SourceError where it can't be read."""
+    """Read one of several sources; ``younger`` is the next file of its rotated set. Raises SourceError where it can't
+    be read."""
     return _read_source(source, options, None, _Meter(None), younger)
 
 
@@ -131,7 +133,7 @@ def _read_source(
     notes: list[str] = []
 
     def behind(window: EventWindow) -> None:
-        if younger is not None and source.goes_on_in(younger):
+        if younger is not None:
             rest_of_events(younger, window)
 
     with opened(source, stdin) as stream:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -88,14 +90,14 @@ def _connected(scheduler: str, workers: Optional[int]) -> Iterator[Any]:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         address: Any = scheduler
         if workers is not None:
-            address = stack.enter_context(
-                distributed.LocalCluster(
+            with _deaf_children():
+                address = distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
                     dashboard_address="127.0.0.1:0",
                     silence_logs=logging.CRITICAL,
                 )
-            )
+            stack.enter_context(address)
         try:
             client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
         except (OSError, ValueError, TypeError) as problem:
@@ -104,6 +106,19 @@ def _connected(scheduler: str, workers: Optional[int]) -> Iterator[Any]:
                 f"no scheduler answers at {scheduler}: {said}", "Is it running, and reachable?"
             ) from None
         yield stack.enter_context(client)
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes started meanwhile ignore Ctrl-C at the terminal, which is for us: we end them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _check_workers(client: Any, scheduler: str) -> None:

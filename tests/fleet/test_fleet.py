@@ -174,3 +174,30 @@ def test_a_worker_with_another_polkit_is_found_before_any_work(
         collect_on(own_cluster.address, [str(logs / "plain.log")], ALL, lambda *now: done.append(now[0]))
     assert "pip install selinux-polkit==" in caught.value.hint
     assert not done
+
+
+def test_an_event_that_goes_on_in_the_next_file_of_a_rotated_set_is_joined(cluster: Cluster, tmp_path: Path) -> None:
+    """Small files in one go, large ones in pieces; behind URLs too."""
+    lines = node_log(1, 300).splitlines(keepends=True)
+    (tmp_path / "audit.log.1").write_text("".join(lines[:601]))
+    (tmp_path / "audit.log").write_text("".join(lines[601:]))
+    plain = read_logs([str(tmp_path / "audit.log*")])
+    assert "/srv/0/f150" in "".join(text(plain)), "the denial stands in one file, its directory in the other"
+    for step in (20_000, 1 << 20):
+        assert text(collect_on(cluster.address, [str(tmp_path / "audit.log*")], ALL, step=step)) == text(plain)
+    found = text(collect_on(cluster.address, [f"file://{tmp_path}/audit.log*"], ALL))
+    assert [line.replace("file://", "") for line in found] == text(plain)
+
+
+def test_since_the_last_load_of_a_policy_wherever_it_is_told(cluster: Cluster, tmp_path: Path) -> None:
+    for node in (1, 2):
+        lines = node_log(node, 90).splitlines(keepends=True)
+        load = f"node=n{node} type=MAC_POLICY_LOAD msg=audit(17000{node:05}.050:7): policy loaded auid=0 ses=1\n"
+        (tmp_path / f"{node}.log").write_text("".join((*lines[:100], load, *lines[100:])))
+    arguments, options = [str(tmp_path / "*.log")], ReadOptions(since_policy_load=True)
+    ledger = collect_on(cluster.address, arguments, options, step=10_000)
+    assert text(ledger) == text(read_logs(arguments, options))
+    assert 0 < totals(ledger).summary.filtered < totals(ledger).summary.parsed + totals(ledger).summary.filtered
+    (tmp_path / "none.log").write_text(node_log(3, 3))
+    with pytest.raises(SourceError, match="hold no load of a policy"):
+        collect_on(cluster.address, [str(tmp_path / "none.log")], options)
