@@ -12,7 +12,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _INPUT = (
     click.argument("logs", nargs=-1, metavar="[LOG]..."),
-    click.option("--since", metavar="WHEN", help="Only denials from WHEN on: 2026-11-21T10:00, yesterday, 2h, policy-load (the last one)."),
+    click.option(
+        "--since",
+        metavar="WHEN",
+        help="Only denials from WHEN on: 2026-11-21T10:00, yesterday, 2h, policy-load (the last one).",
+    ),
     click.option("--until", metavar="WHEN", help="Only denials up to WHEN."),
     click.option("--source", "sources", multiple=True, metavar="TYPE", help="Only denials of this domain. Repeatable."),
 )
