@@ -14,7 +14,7 @@ from polkit.rehearse.elf import with_libraries
 from polkit.rehearse.log_forms import RAW
 from polkit.rehearse.operations import OPERATIONS
 from polkit.rehearse.parts import find_busybox
-from polkit.rehearse.scenario import Scenario, Step, Thing
+from polkit.rehearse.scenario import BUSYBOX, Scenario, Step, Thing
 
 HARNESS = "polkit_harness_t"
 """The domain of what runs the steps: permissive, and without a record in the log."""
@@ -147,7 +147,7 @@ def _mount_point(things: dict[str, Thing], path: str, scenario: Scenario) -> Non
 
 
 def _libraries(thing: Thing, scenario: Scenario) -> Iterable[Thing]:
-    if thing.copy is None or thing.copy == "busybox":
+    if thing.copy is None or thing.copy == BUSYBOX:
         return
     root = scenario.workload.root
     inside = root is not None and thing.path.startswith(f"{root}/")
@@ -158,7 +158,7 @@ def _libraries(thing: Thing, scenario: Scenario) -> Iterable[Thing]:
 
 def _source(thing: Thing) -> Path:
     assert thing.copy is not None
-    return find_busybox() if thing.copy == "busybox" else Path(thing.copy)
+    return find_busybox() if thing.copy == BUSYBOX else Path(thing.copy)
 
 
 def check_sources(scenario: Scenario) -> None:

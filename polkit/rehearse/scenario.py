@@ -8,6 +8,8 @@ from typing import Optional, Union
 
 from polkit.rehearse.operations import OPERATIONS
 
+BUSYBOX = "busybox"
+"""The word of ``copy`` for a static busybox."""
 Argument = Union[str, int, bool, tuple[str, ...]]
 
 

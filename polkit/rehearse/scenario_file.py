@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
@@ -13,7 +14,7 @@ from polkit.errors import UsageError
 from polkit.model import IDENTIFIER
 from polkit.rehearse import operations as words
 from polkit.rehearse.operations import DEFAULTS, OPERATIONS
-from polkit.rehearse.scenario import Argument, Bystander, Listener, Scenario, Step, Thing, Workload
+from polkit.rehearse.scenario import BUSYBOX, Argument, Bystander, Listener, Scenario, Step, Thing, Workload
 
 _MOST = 1000
 """Steps, things, listeners and processes: a VM of half a GiB holds more, a reviewer reads fewer."""
@@ -37,7 +38,7 @@ def read_scenario(path: Path) -> Scenario:
         summary=head.text("summary", ""),
         fail_fast=head.flag("fail-fast"),
         workload=_workload(top.table("workload")),
-        things=tuple(_thing(row) for row in top.rows("thing")),
+        things=tuple(_found(_thing(row), path.parent) for row in top.rows("thing")),
         listeners=tuple(_listener(row) for row in top.rows("listener")),
         processes=tuple(_bystander(row) for row in top.rows("process")),
         steps=tuple(_step(row) for row in top.rows("step")),
@@ -201,6 +202,13 @@ def _thing(table: _Table) -> Thing:
             f"{table.where}: one of content, copy, size, device, target, server or directory says what it is"
         )
     return _done(table, thing)
+
+
+def _found(thing: Thing, folder: Path) -> Thing:
+    """Files to copy lie beside the scenario, wherever it is run from."""
+    if thing.copy is None or thing.copy == BUSYBOX:
+        return thing
+    return replace(thing, copy=str(folder / thing.copy))
 
 
 def _listener(table: _Table) -> Listener:

@@ -166,3 +166,12 @@ def test_every_shipped_scenario_can_be_read(fixtures_dir: Path) -> None:
             thing for thing in scenario.things if thing.kind == "node" and (thing.major, thing.minor) == (1, 5)
         ]
         assert all(thing.stand_in for thing in stand_ins), "a node on /dev/zero says so"
+
+
+def test_files_to_copy_lie_beside_the_scenario(
+    scenario_file: WriteScenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is run from."""
+    path = scenario_file('\n[[thing]]\npath = "/opt/serve"\ncopy = "bin/serve"\n')
+    monkeypatch.chdir("/")
+    assert [thing.copy for thing in read_scenario(path).things] == [str(tmp_path / "bin/serve")]
