@@ -23,7 +23,7 @@ from polkit.bundle.sides import (
     side_by_side,
 )
 from polkit.bundle.targets import TargetBuild
-from polkit.minimize import Proof
+from polkit.minimize import Proof, proof_summary
 from polkit.model import PolicyInfo
 from polkit.module import PRIORITY
 
@@ -125,17 +125,7 @@ def _step(step: HostStep) -> dict[str, Any]:
 
 
 def _proof(proof: Optional[Proof]) -> Optional[dict[str, Any]]:
-    if proof is None:
-        return None
-    return {
-        "build": proof.build,
-        "covered": proof.covered,
-        "minimal": proof.minimal,
-        "contained": proof.contained,
-        "safe": proof.safe,
-        "completeness": proof.figures.completeness,
-        "over_permission_rate": proof.figures.over_permission_rate,
-    }
+    return None if proof is None else {"build": proof.build, **proof_summary(proof)}
 
 
 def _joined_requires(builds: Iterable[TargetBuild]) -> dict[str, Any]:

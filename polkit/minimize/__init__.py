@@ -43,7 +43,17 @@ from polkit.minimize.joining import join_rules
 from polkit.minimize.paths import Mount, PathMap, join_maps, parse_mount
 from polkit.minimize.plan_json import plan_object, plan_text
 from polkit.minimize.planning import make_plan
-from polkit.minimize.proving import Extra, Figures, InheritedFigures, Proof, Uncovered, proof_object, proof_text, prove
+from polkit.minimize.proving import (
+    Extra,
+    Figures,
+    InheritedFigures,
+    Proof,
+    Uncovered,
+    proof_object,
+    proof_summary,
+    proof_text,
+    prove,
+)
 from polkit.minimize.question import Settings
 from polkit.minimize.running import how_to_run
 
@@ -95,6 +105,7 @@ __all__ = [
     "plan_text",
     "press",
     "proof_object",
+    "proof_summary",
     "proof_text",
     "propose_calls",
     "prove",

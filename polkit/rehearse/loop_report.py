@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from polkit.files import write_whole
-from polkit.minimize import Proof, proof_text
+from polkit.minimize import proof_summary, proof_text
 from polkit.rehearse.loop import Loop
 from polkit.rehearse.loop_parts import Attacks, Phase
 from polkit.rehearse.loop_peer import TOOL, Peer
@@ -34,7 +34,7 @@ def loop_object(loop: Loop) -> dict[str, Any]:
         "refused": list(loop.refused),
         "denials_left": loop.denials_left,
         "remedies": [] if loop.served is None else [vars(one).copy() for one in loop.served.remedies],
-        "proof": None if loop.proof is None else _proof(loop.proof),
+        "proof": None if loop.proof is None else proof_summary(loop.proof),
         "attacks": _attacks(loop.attacks),
         "seconds": round(loop.seconds, 2),
         "working_seconds": round(loop.working_seconds, 2),
@@ -68,17 +68,6 @@ def _module(loop: Loop) -> Optional[dict[str, Any]]:
         "accesses": None if loop.proof is None else loop.proof.figures.granted,
         "over_permission": info.over_permission if loop.proof is None else loop.proof.figures.over,
         "widened": list(info.widened),
-    }
-
-
-def _proof(proof: Proof) -> dict[str, Any]:
-    return {
-        "covered": proof.covered,
-        "minimal": proof.minimal,
-        "contained": proof.contained,
-        "safe": proof.safe,
-        "completeness": proof.figures.completeness,
-        "over_permission_rate": proof.figures.over_permission_rate,
     }
 
 

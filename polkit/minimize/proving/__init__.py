@@ -7,6 +7,16 @@ from __future__ import annotations
 
 from polkit.minimize.proving.job import prove
 from polkit.minimize.proving.proof import Extra, Figures, InheritedFigures, Proof, Uncovered
-from polkit.minimize.proving.proof_json import proof_object, proof_text
+from polkit.minimize.proving.proof_json import proof_object, proof_summary, proof_text
 
-__all__ = ["Extra", "Figures", "InheritedFigures", "Proof", "Uncovered", "proof_object", "proof_text", "prove"]
+__all__ = [
+    "Extra",
+    "Figures",
+    "InheritedFigures",
+    "Proof",
+    "Uncovered",
+    "proof_object",
+    "proof_summary",
+    "proof_text",
+    "prove",
+]

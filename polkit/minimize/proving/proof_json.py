@@ -31,12 +31,7 @@ def proof_object(proof: Proof) -> dict[str, Any]:
             "accesses": proof.input.accesses,
             "unparsed": proof.input.unreadable,
         },
-        "covered": proof.covered,
-        "minimal": proof.minimal,
-        "contained": proof.contained,
-        "safe": proof.safe,
-        "completeness": figures.completeness,
-        "over_permission_rate": figures.over_permission_rate,
+        **proof_summary(proof),
         "held_out_under_permission": figures.held_out_under_permission,
         "needed": figures.needed,
         "granted": figures.granted,
@@ -57,6 +52,18 @@ def proof_object(proof: Proof) -> dict[str, Any]:
         "joined": [{"type": type_, "attribute": attribute} for type_, attribute in proof.joined],
         "violations": [*(_violation(one) for one in proof.violations), *map(_gate, proof.gates)],
         "notes": list(proof.notes),
+    }
+
+
+def proof_summary(proof: Proof) -> dict[str, Any]:
+    """The four statements and the two figures that stand for them, where a proof is one part of something else."""
+    return {
+        "covered": proof.covered,
+        "minimal": proof.minimal,
+        "contained": proof.contained,
+        "safe": proof.safe,
+        "completeness": proof.figures.completeness,
+        "over_permission_rate": proof.figures.over_permission_rate,
     }
 
 
