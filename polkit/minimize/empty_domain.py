@@ -12,9 +12,10 @@ from typing import Optional
 from polkit.config import check_module_version, load_config
 from polkit.errors import UsageError
 from polkit.minimize.job import Outcome, Progress, Request, check_name, settings_of
-from polkit.minimize.own_domain import NOTHING, domain_name, like
+from polkit.minimize.own_domain import like
 from polkit.minimize.ownership import PRIORITY
 from polkit.minimize.plan_json import plan_text
+from polkit.minimize.question import NOTHING, domain_name
 from polkit.minimize.writing import prepare_directory, publish
 from polkit.model import (
     AccessSet,

@@ -15,7 +15,7 @@ from polkit.minimize.causes.boolean import describe
 from polkit.minimize.grouping import Diagnosed
 from polkit.minimize.joining import join_evidence
 from polkit.minimize.ladder import AFTER, Diagnosis, fresh_label
-from polkit.minimize.question import Finding, Question, Settings
+from polkit.minimize.question import NOTHING, Finding, Question, Settings, domain_name
 from polkit.minimize.rules_for import rules_for, tells_no_command
 from polkit.model import (
     EQUAL,
@@ -33,8 +33,6 @@ from polkit.model import (
 )
 from polkit.policy import TargetPolicy, assess
 
-NOTHING = "none"
-"""The word for a domain that starts from nothing, where a base is named."""
 _ON_ANOTHER = frozenset({"bounds", "role"})
 """Causes whose rules are about a bounding type or a role: another domain changes nothing about them."""
 
@@ -45,11 +43,6 @@ def why_shared(policy: TargetPolicy, settings: Settings, source: str) -> Optiona
         return None
     reason = policy.shared_because(source)
     return "polkit.toml says so (shared_domains)" if reason is None and source in settings.shared else reason
-
-
-def domain_name(settings: Settings) -> str:
-    """The name of the module's own domain, whether or not it gets one."""
-    return f"{settings.module}_t"
 
 
 def own_domain(counted: Iterable[Counted], policy: TargetPolicy, settings: Settings) -> Optional[OwnDomain]:

@@ -21,6 +21,10 @@ WRITING = frozenset(
 """Permissions of file classes that change the object; with one of them a directory's type is a read-write one."""
 
 
+NOTHING = "none"
+"""The word for a domain that starts from nothing, where a base is named."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to diagnose. ``module`` names the types of the module's own; ``accepted`` holds risk or decision ids.
@@ -40,6 +44,11 @@ class Settings:
     bases: tuple[str, ...] = CONTAINER_DOMAINS
     shared: frozenset[str] = frozenset()
     predict: bool = False
+
+
+def domain_name(settings: Settings) -> str:
+    """The name of the module's own domain, whether or not it gets one."""
+    return f"{settings.module}_t"
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,15 @@ def test_from_nothing_everything_is_missing(plan_of: Planner) -> None:
     assert not any("starts from nothing" in note for note in plan.notes)
 
 
+def test_from_nothing_a_relabel_takes_along_what_every_domain_may(plan_of: Planner) -> None:
+    """Every domain may search var_t, so one that was made to record in was never refused it; it loses nothing."""
+    log = avc("read", "var_t", "dir", source="vllm_t", fields='comm="p" path="/models" dev="dm-0"', levels=SAME)
+    (decision,) = plan_of(log, {"/srv/models": "/models"}, base="none").decisions
+    assert (decision.cause, decision.remedy.kind) == ("mislabeled", "fcontext")
+    perms = {perm for rule in decision.remedy.rules if isinstance(rule, AvRule) for perm in rule.perms}
+    assert perms == {"getattr", "open", "read", "search"}
+
+
 def test_from_nothing_with_a_log_of_a_domain_that_had_rules_says_so(plan_of: Planner) -> None:
     plan = plan_of(avc("execheap", "container_t", "process", levels=SAME), base="none")
     assert any("starts from nothing" in note and "container_t" in note for note in plan.notes)

@@ -15,7 +15,16 @@ from polkit.minimize.generic_types import why_generic
 from polkit.minimize.labels_in_force import context_of
 from polkit.minimize.paths import HostPath, is_below
 from polkit.minimize.placing import better_label
-from polkit.minimize.question import DEVICE_CLASSES, FILE_CLASSES, WRITING, Finding, LabelTree, Question
+from polkit.minimize.question import (
+    DEVICE_CLASSES,
+    FILE_CLASSES,
+    NOTHING,
+    WRITING,
+    Finding,
+    LabelTree,
+    Question,
+    domain_name,
+)
 from polkit.minimize.rules_for import rules_for, tells_no_command
 from polkit.model import AvRule, Remedy, Rule, TypeDeclaration
 from polkit.module import KINDS
@@ -237,14 +246,15 @@ def _taken_along(question: Question, tree: LabelTree, tclass: str) -> frozenset[
     workload would lose by the relabel.
 
     Never an ioctl: nobody saw its command, so it could not be granted exactly. A domain that starts from nothing takes
-    along nothing that the domain in the log was allowed.
+    along nothing that the domain in the log was allowed, but what it is allowed itself, as every domain is.
     """
     source, target, policy = question.source, question.target, question.policy
+    heir = domain_name(question.settings) if question.settings.base == NOTHING else source
     if tclass != question.key.tclass and question.key.tclass not in _PLAIN:
         return frozenset()
     hidden = policy.dontaudited(source, target, tclass) if tclass == question.key.tclass else frozenset()
-    allowed = frozenset() if question.settings.base == "none" else policy.allowed(source, target, tclass)
-    structural = (policy.allowed(source, attribute, tclass) for attribute in tree.attributes)
+    allowed = policy.allowed(heir, target, tclass)
+    structural = (policy.allowed(heir, attribute, tclass) for attribute in tree.attributes)
     along = (hidden | allowed).difference(_NEVER_ALONG, *structural)
     return along if tree.writable else along - WRITING - {"execute", "execute_no_trans"}
 

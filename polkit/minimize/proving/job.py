@@ -13,7 +13,7 @@ from polkit.errors import UsageError
 from polkit.minimize.assembling import boolean_grants
 from polkit.minimize.choices import Claimed, read_choices
 from polkit.minimize.job import Progress, Request, boolean_state, read_denials, settings_of
-from polkit.minimize.own_domain import NOTHING, chosen_domain, domain_name, like, why_no_base, why_shared
+from polkit.minimize.own_domain import chosen_domain, like, why_no_base, why_shared
 from polkit.minimize.planning import decide_all
 from polkit.minimize.proving.contained import gained_domains, joined_by_name, nothing_lost, unexplained
 from polkit.minimize.proving.covered import allowed_already, uncovered
@@ -22,7 +22,7 @@ from polkit.minimize.proving.needs import EvidenceAccess, evidence_accesses
 from polkit.minimize.proving.proof import Extra, Figures, InheritedFigures, Proof, Uncovered
 from polkit.minimize.proving.safe import broken_gates
 from polkit.minimize.proving.subject import Claims, Subject, claims, declares, read_subject, rule_sources
-from polkit.minimize.question import Settings
+from polkit.minimize.question import NOTHING, Settings, domain_name
 from polkit.model import Decision, Denials, OwnDomain, Plan
 from polkit.policy import (
     Comparison,
