@@ -61,7 +61,7 @@ def test_everything_is_read(place: Path) -> None:
             mounts=("/srv/models:/models",),
             include_dontaudited=True,
         ),
-        targets={"debian12": Target(), "rhel9": Target(19, "rhel9/policy.33", "rhel9")},
+        targets={"debian12": Target(), "rhel9": Target(19, "rhel9/policy.33", "rhel9", ("/run:/var/run",))},
         gates=Gates(0, "medium", ("shadow_t",)),
         path=str(place),
     )
