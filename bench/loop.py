@@ -107,7 +107,13 @@ def measure_loop(runner: Runner, serving: Path, attacks: Path) -> list[Bar]:
 def of_sixty_steps(serving: Path, place: Path) -> Path:
     """A scenario of 60 steps: those of the service that can be repeated, each under a name of its own."""
     head, *steps = serving.read_text(encoding="utf-8").split("[[step]]")
-    again = [one for one in steps if re.search(rf'^do = "({"|".join(REPEATABLE)})"$', one, re.MULTILINE)]
+    made = set(re.findall(r'^do = "create"\npath = "(.*)"$', "".join(steps), re.MULTILINE))
+    again = [
+        one
+        for one in steps
+        if re.search(rf'^do = "({"|".join(REPEATABLE)})"$', one, re.MULTILINE)
+        if not any(f'"{path}"' in one for path in made)
+    ]
     texts = [again[number % len(again)] for number in range(STEPS)]
     named = [
         re.sub(r'^name = ".*"$', f'name = "step-{number}"', one, flags=re.MULTILINE) for number, one in enumerate(texts)

@@ -113,12 +113,13 @@ def _load_policy(plan: dict[str, Any]) -> None:
 
 
 def _settle(enforcing: bool) -> None:
-    """The mode as it should be, whatever the step before did, and the cache of verdicts empty."""
-    with open(f"{_SELINUX}/enforce", encoding="ascii") as stream:
-        now = stream.read(1)
-    if now != str(int(enforcing)):
-        _write(f"{_SELINUX}/enforce", str(int(enforcing)))
-    _write(f"{_SELINUX}/commit_pending_bools", "1")  # security_set_bools() ends with avc_ss_reset()
+    """The mode as it should be, whatever the step before did, and the cache of verdicts empty.
+
+    Switching to enforcing ends with avc_ss_reset() (security/selinux/selinuxfs.c, sel_write_enforce). Setting a boolean
+    does too, but copies the conditional rules first, and takes longer.
+    """
+    _write(f"{_SELINUX}/enforce", str(int(not enforcing)))
+    _write(f"{_SELINUX}/enforce", str(int(enforcing)))
 
 
 class _Daemon:
