@@ -184,7 +184,8 @@ def test_what_the_old_label_allowed_is_not_lost(plan_of: Planner, policy: Target
     anyway = policy.allowed("container_t", "file_type", "dir")
     assert given == listed - anyway - {"ioctl"}
     bare = plan_of(log(("/models/w", "file", READ), target="var_t"), mounts={"/srv/models": "/models"}, base="none")
-    assert not [rule for rule in bare.decisions[0].remedy.rules if isinstance(rule, AvRule) and rule.tclass == "dir"]
+    rules = [rule for rule in bare.decisions[0].remedy.rules if isinstance(rule, AvRule) and rule.tclass == "dir"]
+    assert {perm for rule in rules for perm in rule.perms} == {"getattr", "open", "search"}, "as every domain may"
 
 
 NAME = st.text(st.sampled_from("abXY09 .+*?[](){}|\\^$-_~%\"'#é"), min_size=1, max_size=5)

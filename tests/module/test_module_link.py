@@ -113,7 +113,8 @@ def test_a_store_that_cannot_be_read(request: pytest.FixtureRequest, tmp_path_fa
     store = root / "var/lib/selinux/targeted"
     (store / "active/modules").mkdir(parents=True)
     (root / "drawn.cil").write_text("(type drawn_t)\n")
-    for place in (root, *list(root.parents)[:2]):
+    ours = (one for one in root.parents if one.name.startswith(("pytest-", "popen-")))
+    for place in (root, *ours):
         place.chmod(0o755)
     (store / "active").chmod(0)
     request.getfixturevalue("as_nobody")
