@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # Policies are indexed once for all tests, and not into the user's own cache.
 os.environ["XDG_CACHE_HOME"] = str(REPOSITORY / ".cache" / "tests")
 (REPOSITORY / ".cache").mkdir(exist_ok=True)
+
+# Started in the background of a shell, this process ignores SIGINT, and so would every command that a test interrupts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # `ci` tries the same examples every time, so that a failure is the change's and not the draw's; `explore` looks further
 # (HYPOTHESIS_PROFILE=explore script/test tests/audit).
