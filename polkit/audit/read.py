@@ -10,7 +10,6 @@ from itertools import chain, islice
 from typing import BinaryIO, Callable, Optional
 
 from polkit.audit.blocks import as_utf8, decompressed
-from polkit.audit.envelopes import without_export
 from polkit.audit.events import EventWindow
 from polkit.audit.halves import count_halves, middle
 from polkit.audit.lanes import REACH, count_content, tell_rest
@@ -18,7 +17,6 @@ from polkit.audit.ledger import IDENTITY, MARK, MOST_MARKS, Ledger, Partial, mer
 from polkit.audit.ledger_file import is_ledger, load
 from polkit.audit.lines import numbered_lines
 from polkit.audit.policy_loads import spooled, with_loads
-from polkit.audit.scan import Found, scan
 from polkit.audit.sources import Source, find_sources, opened
 from polkit.audit.tally import ReadOptions, Tally
 from polkit.errors import SourceError
@@ -164,11 +162,6 @@ def rest_of_events(source: Source, window: EventWindow) -> None:
     except SourceError:
         return  # said when its own turn comes
     tell_rest(b"".join(as_utf8((head,)))[:REACH], window)
-
-
-def records_in(blocks: Iterable[bytes]) -> Iterator[Found]:
-    """The records in the content of a source."""
-    return scan(without_export(numbered_lines(blocks)))
 
 
 def _read_ledger(source: Source, blocks: Iterable[bytes], options: ReadOptions) -> Ledger:
