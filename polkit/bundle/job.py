@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import hashlib
 import json
-import shlex
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,16 +13,15 @@ from typing import Any, Optional
 
 from polkit.audit import Ledger, dump, read_logs, read_options
 from polkit.bundle.archive import check_output, source_date_epoch, write_bundle
-from polkit.bundle.manifest import manifest_text
-from polkit.bundle.paths import places
+from polkit.bundle.lists import FACTS, facts_text, script_lists
+from polkit.bundle.manifest import manifest_text, target_entry
 from polkit.bundle.project import Project, read_project, with_targets
 from polkit.bundle.readme import readme_text
-from polkit.bundle.sides import booleans_of, needed_types, own_types, ports_of
 from polkit.bundle.targets import TargetBuild, build_targets, check_version, cil_of
 from polkit.errors import MissingDependency, UsageError
 from polkit.minimize import Progress, Proof, ascii_only, plan_text, proof_text
 from polkit.model import InputSummary, Plan
-from polkit.module import OLDEST, PRIORITY, build_package, run_tool
+from polkit.module import OLDEST, build_package, run_tool
 
 SUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
@@ -132,28 +130,9 @@ def _target_files(project: Project, build: TargetBuild) -> dict[str, bytes]:
         files[f"{place}/{name}.pp.bz2"] = bz2.compress(build.package, 9)
         files[f"{place}/{name}.te"] = build.te.encode("utf-8")
         files[f"{place}/{name}.fc"] = build.fc.encode("utf-8")
-    lists = {
-        "types": list(own_types(build)),
-        "places": ["\t".join(one) for one in places(build.fc)],
-        "ports": [f"{one.protocol} {one.number} {one.type}" for one in ports_of(build)],
-        "booleans": [f"{boolean} {int(value)}" for boolean, value in booleans_of(build)],
-        "needs": _needs(build),
-    }
-    files.update({f"{place}/{one}": "".join(f"{line}\n" for line in lines).encode() for one, lines in lists.items()})
+    lists = script_lists(target_entry(project, build), build.fc)
+    files.update({f"{place}/{one}": content for one, content in lists.items()})
     return files
-
-
-def _needs(build: TargetBuild) -> list[str]:
-    """What the host's policy must have, one thing a line, for the scripts."""
-    types, attributes, _ = needed_types(build)
-    perms = sorted(build.claims.perms)
-    return [
-        *(f"type {name}" for name in (*types, *attributes)),
-        *(f"role {name}" for name in sorted(build.claims.roles)),
-        *(f"class {name}" for name in sorted({tclass for tclass, _ in perms})),
-        *(f"perm {tclass} {perm}" for tclass, perm in perms),
-        *(f"boolean {name}" for name, _ in booleans_of(build)),
-    ]
 
 
 def _evidence_files(project: Project) -> dict[str, bytes]:
@@ -176,16 +155,10 @@ def _evidence_files(project: Project) -> dict[str, bytes]:
 
 def _script_files(project: Project, builds: tuple[TargetBuild, ...]) -> dict[str, bytes]:
     """The scripts, the same in every bundle, and the one file of values that they read."""
-    values = {
-        "NAME": project.name,
-        "VERSION": project.version,
-        "PRIORITY": str(PRIORITY),
-        "TARGETS": " ".join(build.name for build in builds if build.package is not None),
-    }
-    lines = ["# shellcheck shell=sh disable=SC2034", *(f"{key}={shlex.quote(value)}" for key, value in values.items())]
+    targets = [build.name for build in builds if build.package is not None]
     here = Path(__file__).with_name("scripts")
     files = {name: (here / name).read_bytes() for name in SCRIPTS}
-    return {**files, "facts.sh": "".join(f"{line}\n" for line in lines).encode("ascii")}
+    return {**files, FACTS: facts_text(project.name, project.version, targets).encode("ascii")}
 
 
 def _relative(build: TargetBuild, project: Project) -> TargetBuild:

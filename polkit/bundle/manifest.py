@@ -52,7 +52,7 @@ def manifest_text(
         "toolkit": {"name": "selinux-polkit", "version": __version__},
         "compilers": dict(sorted(compilers.items())),
         "files": {path: hashlib.sha256(files[path]).hexdigest() for path in sorted(files)},
-        "targets": {build.name: _target(project, build) for build in builds},
+        "targets": {build.name: target_entry(project, build) for build in builds},
         "requires": _joined_requires(builds),
         "grants": _grants(builds),
         "side_by_side": [
@@ -62,7 +62,7 @@ def manifest_text(
     return json.dumps(found, indent=2) + "\n"
 
 
-def _target(project: Project, build: TargetBuild) -> dict[str, Any]:
+def target_entry(project: Project, build: TargetBuild) -> dict[str, Any]:
     """What one target gets and needs."""
     domain = domain_of(build)
     module = None if build.plan is None else build.plan.module
@@ -77,6 +77,7 @@ def _target(project: Project, build: TargetBuild) -> dict[str, Any]:
         "structural": 0 if module is None else module.structural,
         "types": list(own_types(build)),
         "joins": [{"attribute": attribute, "type": type_} for attribute, type_ in sorted(build.claims.joins)],
+        "statements": sorted(build.claims.others),
         "requires": _requires(build),
         "ports": [{"protocol": one.protocol, "port": one.number, "type": one.type} for one in ports_of(build)],
         "booleans": dict(booleans_of(build)),

@@ -58,6 +58,7 @@ def test_a_bundle_says_what_it_holds_and_grants(host_bundle: Packaged, repositor
     # The GPU's type may go from the policy later without blocking that, and must be there at installation.
     assert "xserver_misc_device_t" in target["requires"]["types"]
     assert target["requires"]["attributes"] == ["container_domain", "domain", "file_type"]
+    assert target["statements"] == ["(roletype system_r vllm_t)"]
 
     readme = files["README.md"].decode("ascii")
     assert "`vllm_t` may read, map into memory, write `xserver_misc_device_t` character devices" in readme
