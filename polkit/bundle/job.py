@@ -6,19 +6,21 @@ import bz2
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
 from polkit.audit import Ledger, dump, read_logs, read_options
-from polkit.bundle.archive import check_output, source_date_epoch, write_bundle
+from polkit.bundle.archive import SUFFIXES, check_output, source_date_epoch, write_bundle
+from polkit.bundle.exporters import Shipment, build_packages, check_exports, export
 from polkit.bundle.lists import FACTS, facts_text, script_lists
 from polkit.bundle.manifest import manifest_text, target_entry
 from polkit.bundle.project import Project, read_project, with_targets
 from polkit.bundle.readme import readme_text
 from polkit.bundle.targets import TargetBuild, build_targets, check_version, cil_of
 from polkit.errors import MissingDependency, UsageError
+from polkit.files import write_whole
 from polkit.minimize import Progress, Proof, ascii_only, plan_text, proof_text
 from polkit.model import InputSummary, Plan
 from polkit.module import OLDEST, build_package, run_tool
@@ -32,8 +34,8 @@ _COMPILERS = {"checkmodule": ["checkmodule", "-V"], "checkpolicy": ["checkpolicy
 
 @dataclass(frozen=True)
 class Packaged:
-    """A bundle that was written: its directory, the archive beside it, its manifest, and what keeps it from being fit
-    to be shipped, by target."""
+    """A bundle that was written: its directory, the archive beside it, its manifest, what keeps it from being fit to be
+    shipped, by target, and the packages that were built of it."""
 
     name: str
     version: str
@@ -42,6 +44,7 @@ class Packaged:
     manifest: Mapping[str, Any]
     failed: tuple[str, ...]
     notes: tuple[str, ...]
+    packages: tuple[Path, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -57,10 +60,12 @@ def package(
     force: bool = False,
     with_proof: bool = True,
     progress: Optional[Progress] = None,
+    exports: Sequence[str] = (),
 ) -> Packaged:
     """Build the bundle of the project in ``directory``: ``output/NAME-VERSION/`` and the archive beside it.
 
     ``output``: ``dist`` in the project when None. ``targets``: policies for targets, besides those of ``polkit.toml``.
+    ``exports``: other forms that go with it, the words of ``EXPORTERS``; packages built of them lie beside the archive.
     The same project and policies give the same bytes. Raises UsageError for what is no project and for an output that
     exists, unless ``force``; SourceError, CompileError, MissingDependency.
     """
@@ -69,6 +74,7 @@ def package(
     place = output if output is not None else directory / "dist"
     top = f"{project.name}-{project.version}"
     check_output(place, top, compression, force)
+    forms = check_exports(exports, project, place, force)
     builds = tuple(_relative(one, project) for one in build_targets(project, with_proof, progress))
     files = {
         **_source_files(project),
@@ -77,15 +83,23 @@ def package(
         **_script_files(project, builds),
         "README.md": ascii_only(readme_text(project, builds)).encode("ascii"),
     }
+    shipment = Shipment(project, builds, dict(files), epoch, f"{top}{SUFFIXES[compression]}")
+    exported = export(forms, shipment)
+    files.update(exported.files)
     manifest = manifest_text(project, builds, files, _compiler_versions(), epoch)
     files[MANIFEST] = manifest.encode("ascii")
     files[SUMS] = _sums(files)
     archive = write_bundle(place, top, files, epoch, compression, force)
+    built = build_packages(forms, shipment, exported, archive)
+    for name, content in built.files.items():
+        write_whole(place / name, (content,))
     failed = tuple(f"{build.name}: {reason}" for build in builds for reason in build.failed)
     notes = tuple(f"{build.name}: no module: {build.reason}" for build in builds if build.package is None)
     if not builds:
         notes = ("polkit.toml names no target, so there is no compiled module: source only",)
-    return Packaged(project.name, project.version, place / top, archive, json.loads(manifest), failed, notes)
+    notes = (*notes, *exported.notes, *built.notes)
+    packages = tuple(place / name for name in sorted(built.files))
+    return Packaged(project.name, project.version, place / top, archive, json.loads(manifest), failed, notes, packages)
 
 
 def packaged_text(packaged: Packaged) -> str:
@@ -94,6 +108,7 @@ def packaged_text(packaged: Packaged) -> str:
         **packaged.manifest,
         "directory": str(packaged.directory),
         "archive": str(packaged.archive),
+        "packages": [str(path) for path in packaged.packages],
         "failed": list(packaged.failed),
         "notes": list(packaged.notes),
     }

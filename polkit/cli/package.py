@@ -19,6 +19,13 @@ import click
     metavar="NAME=PATH",
     help="Policy of a target: a root with etc/selinux in it, or a binary policy. Over polkit.toml. Repeatable.",
 )
+@click.option(
+    "--for",
+    "exports",
+    multiple=True,
+    metavar="FORM,...",
+    help="Other forms that go with it: rpm. Repeatable.",
+)
 @click.option("--compression", type=click.Choice(["zst", "gz"]), default="zst", show_default=True)
 @click.option("--no-proof", is_flag=True, help="Do not prove the modules; the bundle says so.")
 @click.option("--force", is_flag=True, help="Overwrite a bundle that exists.")
@@ -28,6 +35,7 @@ def command(
     directory: Path,
     output: Optional[Path],
     targets: tuple[str, ...],
+    exports: tuple[str, ...],
     compression: str,
     no_proof: bool,
     force: bool,
@@ -49,7 +57,8 @@ def command(
 
     named = dict(_pair(text) for text in targets)
     packaged = read_with_progress(
-        lambda _, progress: package(directory, output, named, compression, force, not no_proof, progress), quiet
+        lambda _, progress: package(directory, output, named, compression, force, not no_proof, progress, exports),
+        quiet,
     )
     if format_ == "json":
         sys.stdout.write(packaged_text(packaged))

@@ -16,6 +16,7 @@ def package_lines(packaged: Packaged, quiet: bool) -> Iterator[str]:
         yield f"{packaged.name} {packaged.version}"
         yield f"  {safe(str(packaged.directory))}"
         yield f"  {safe(str(packaged.archive))}"
+        yield from (f"  {safe(str(path))}" for path in packaged.packages)
         for name, target in packaged.manifest["targets"].items():
             if target["module"] is not None:
                 proof = target["proof"]
