@@ -30,6 +30,7 @@ from polkit.policy.nopolicy import NoPolicy
 from polkit.policy.oracle import Oracle, OracleAnswer
 from polkit.policy.risk import Risk, assess, risk_ids, risk_named
 from polkit.policy.store import Expression, parse_at
+from polkit.policy.succession import DoesNotLink, ModuleFile, Succession, succession
 from polkit.policy.target import load
 from polkit.policy.violations import Violation
 from polkit.policy.whatif import WhatIf, remember_baseline, what_if
@@ -55,6 +56,7 @@ __all__ = [
     "Comparison",
     "Declared",
     "DeclaredRule",
+    "DoesNotLink",
     "Expression",
     "FailedConstraint",
     "FileEntry",
@@ -62,12 +64,14 @@ __all__ = [
     "Heir",
     "Inheritance",
     "LocalPort",
+    "ModuleFile",
     "Oracle",
     "OracleAnswer",
     "PolicyFiles",
     "PortLabel",
     "Risk",
     "RuleDifference",
+    "Succession",
     "TargetPolicy",
     "Unlimited",
     "Verdict",
@@ -88,5 +92,6 @@ __all__ = [
     "risk_ids",
     "risk_named",
     "ruled_by_command",
+    "succession",
     "what_if",
 ]

@@ -92,22 +92,22 @@ def linked(files: PolicyFiles, info: PolicyInfo, name: str, cil: str) -> Iterato
     with tempfile.TemporaryDirectory(prefix="polkit-linked-", dir=fast_place()) as scratch:
         place = Path(scratch)
         if files.store is None:
-            levels, common = _binary_commands(info)
-            _write_as_cil(files, levels, place)
+            levels, common = binary_commands(info)
+            write_as_cil(files, levels, place)
             (place / f"{name}.cil").write_text(cil, encoding="ascii")
-            run = run_tool([*common, "-o", "linked", _BASE_CIL, f"{name}.cil"], place, _SECONDS)
+            run = run_tool([*common, "-o", "linked", BASE_CIL, f"{name}.cil"], place, _SECONDS)
             if run.status != 0:
-                raise CompileError(f"secilc refuses {name} on {files.policy}: {_first_line(run.output)}", run.output)
+                raise CompileError(f"secilc refuses {name} on {files.policy}: {first_line(run.output)}", run.output)
             yield place / "linked"
             return
         root, work = place / "root", place / "work"
         work.mkdir()
         (work / f"{name}.cil").write_text(cil, encoding="ascii")
-        copy_store(files.store, root, _root_of(files.store), expand_check=False)
+        copy_store(files.store, root, root_of(files.store), expand_check=False)
         run = run_tool(install_command(root, files.store.name, f"{name}.cil"), work, _SECONDS)
         if run.status != 0:
-            raise does_not_link(work / f"{name}.cil", files.store, _without(run.output, root, _root_of(files.store)))
-        yield _built(root, files.store.name, None).policy
+            raise does_not_link(work / f"{name}.cil", files.store, _without(run.output, root, root_of(files.store)))
+        yield built_policy(root, files.store.name, None).policy
 
 
 def remember_baseline(files: PolicyFiles, module: str) -> None:
@@ -122,12 +122,12 @@ def remember_baseline(files: PolicyFiles, module: str) -> None:
     with tempfile.TemporaryDirectory(prefix="polkit-baseline-", dir=fast_place()) as scratch:
         base, work = Path(scratch) / "base", Path(scratch) / "work"
         work.mkdir()
-        copy_store(store, base, _root_of(store), expand_check=False)
-        _take_out(base, store.name, module)
+        copy_store(store, base, root_of(store), expand_check=False)
+        take_out(base, store.name, module)
         key, policy = baseline_key(base, store.name, work), base / "var/lib/selinux" / store.name / "active/policy.kern"
         if key is None or recall(key, policy) is not None:
             return
-        run = run_tool(_build_command(base, store.name), work, _SECONDS)
+        run = run_tool(build_command(base, store.name), work, _SECONDS)
         _demand_baseline(run.status, run.output, store)
         remember(key, Baseline(policy_digest(policy), None))
 
@@ -145,7 +145,7 @@ class _Copies:
     def jobs(self, module_file: str) -> dict[str, tuple[list[str], Path]]:
         """The build in each."""
         return {
-            "base": (_build_command(self.base, self.name), self.work),
+            "base": (build_command(self.base, self.name), self.work),
             "checked": (install_command(self.checked, self.name, module_file), self.work),
             "changed": (install_command(self.changed, self.name, module_file), self.work),
         }
@@ -159,19 +159,19 @@ class _Copies:
 def _store_build(files: PolicyFiles, store: Path, module_file: Path, place: Path) -> WhatIf:
     """Copies of the store are built side by side, with the module and without."""
     refuse_shadowing(module_file.stem, store / "active/modules")
-    root = _root_of(store)
+    root = root_of(store)
     copies = _Copies(store.name, *(place / name for name in ("base", "checked", "changed", "work")))
     copies.work.mkdir()
     shutil.copy(module_file, copies.work / module_file.name)
     for copy, expand_check in ((copies.base, False), (copies.checked, True), (copies.changed, False)):
         copy_store(store, copy, root, expand_check)
-    replaced = _take_out(copies.base, store.name, module_file.stem)
+    replaced = take_out(copies.base, store.name, module_file.stem)
     changed, breaches = _build_both(copies, module_file, store)
     contexts = files.file_contexts
     return WhatIf(
         "store",
-        _built(copies.base, store.name, contexts),
-        _built(changed, store.name, contexts),
+        built_policy(copies.base, store.name, contexts),
+        built_policy(changed, store.name, contexts),
         breaches,
         replaced,
     )
@@ -183,7 +183,7 @@ def _build_both(copies: _Copies, module_file: Path, store: Path) -> tuple[Path, 
     The module is tried checked: where nothing is broken, that was all. Else it is built unchecked, and what the
     baseline breaks is held against it. What the same baseline gave before is not built again.
     """
-    jobs, root = copies.jobs(module_file.name), _root_of(store)
+    jobs, root = copies.jobs(module_file.name), root_of(store)
     key = baseline_key(copies.base, copies.name, copies.work)
     recalled = known = recall(key, copies.kern)
     beside = "base" if known is None else "changed" if known.breaches else None
@@ -217,13 +217,13 @@ def _run(jobs: dict[str, tuple[list[str], Path]], *names: str) -> dict[str, Tool
     return dict(zip(names, run_tools([jobs[name] for name in names], _SECONDS)))
 
 
-def _root_of(store: Path) -> Optional[Path]:
+def root_of(store: Path) -> Optional[Path]:
     """The root that a store stands in, where it stands in one (``ROOT/var/lib/selinux/NAME``)."""
     parts = store.absolute().parts
     return Path(*parts[:-4]) if parts[-4:-1] == ("var", "lib", "selinux") else None
 
 
-def _take_out(root: Path, store_name: str, module: str) -> bool:
+def take_out(root: Path, store_name: str, module: str) -> bool:
     """Remove an earlier version of the module from a copy."""
     installed = root / "var/lib/selinux" / store_name / "active/modules" / str(PRIORITY) / module
     if not installed.is_dir():
@@ -232,14 +232,15 @@ def _take_out(root: Path, store_name: str, module: str) -> bool:
     return True
 
 
-def _build_command(root: Path, store_name: str) -> list[str]:
+def build_command(root: Path, store_name: str) -> list[str]:
+    """``semodule`` for a store as it is, nothing loaded."""
     return ["semodule", "-p", str(root), "-s", store_name, "-N", "-n", "-B"]
 
 
 def _demand_baseline(status: int, output: str, store: Path) -> None:
     if status != 0:
         raise CompileError(
-            f"the module store {store} does not build as it is: {_first_line(output)}",
+            f"the module store {store} does not build as it is: {first_line(output)}",
             output=output,
             hint="mend it first (`semodule -B` on the host says the same)",
         )
@@ -257,7 +258,8 @@ def _breaches(output: str) -> frozenset[Breach]:
     return frozenset(found)
 
 
-def _built(root: Path, name: str, contexts: Optional[Path]) -> PolicyFiles:
+def built_policy(root: Path, name: str, contexts: Optional[Path]) -> PolicyFiles:
+    """The policy that was built in a copy of a store. Raises SourceError where none was."""
     kern = root / "var/lib/selinux" / name / "active/policy.kern"
     if not kern.is_file():
         raise SourceError(f"semodule built no policy in {root}")
@@ -269,20 +271,17 @@ def _without(output: str, copy: Path, root: Optional[Path]) -> str:
 
 
 def _binary_build(files: PolicyFiles, info: PolicyInfo, name: str, module_cil: str, place: Path) -> WhatIf:
-    levels, common = _binary_commands(info)
-    _write_as_cil(files, levels, place)
-    # What hll/pp requires of other modules by, and only a module store declares.
-    extra = "" if "cil_gen_require" not in module_cil else _GEN_REQUIRE
-    extra += "".join(f"(typeattribute {lost})\n" for lost in _lost_attributes(place / _BASE_CIL, module_cil))
-    (place / f"{name}.module.cil").write_text(extra + module_cil, encoding="utf-8")
+    levels, common = binary_commands(info)
+    write_as_cil(files, levels, place)
+    (place / f"{name}.module.cil").write_text(undeclared(place, module_cil) + module_cil, encoding="utf-8")
     jobs = [
-        ([*common, "-o", "baseline", _BASE_CIL], place),
-        ([*common, "-o", "changed", _BASE_CIL, f"{name}.module.cil"], place),
+        ([*common, "-o", "baseline", BASE_CIL], place),
+        ([*common, "-o", "changed", BASE_CIL, f"{name}.module.cil"], place),
     ]
     baseline, changed = run_tools(jobs, _SECONDS)
     for run, what in ((baseline, f"the CIL of {files.policy}"), (changed, f"module {name} on {files.policy}")):
         if run.status != 0:
-            raise CompileError(f"secilc refuses {what}: {_first_line(run.output)}", output=run.output)
+            raise CompileError(f"secilc refuses {what}: {first_line(run.output)}", output=run.output)
     return WhatIf(
         "binary",
         PolicyFiles(place / "baseline", None, None, files.file_contexts, None),
@@ -292,22 +291,22 @@ def _binary_build(files: PolicyFiles, info: PolicyInfo, name: str, module_cil: s
     )
 
 
-_BASE_CIL = "base.cil"
+BASE_CIL = "base.cil"
 
 
-def _binary_commands(info: PolicyInfo) -> tuple[list[str], list[str]]:
+def binary_commands(info: PolicyInfo) -> tuple[list[str], list[str]]:
     """checkpolicy's word for levels, and secilc with what makes a policy of the same form."""
     common = ["secilc", "-m", "-N", "-c", str(info.version), "-M", str(info.mls).lower(), "-f", "/dev/null"]
     return (["-M"] if info.mls else []), [*common, "-U", info.handle_unknown]
 
 
-def _write_as_cil(files: PolicyFiles, levels: list[str], place: Path) -> None:
+def write_as_cil(files: PolicyFiles, levels: list[str], place: Path) -> None:
     """The binary policy as ``base.cil``."""
     shutil.copy(files.policy, place / "policy")
-    run = run_tool(["checkpolicy", *levels, "-b", "-C", "-o", _BASE_CIL, "policy"], place, _SECONDS)
+    run = run_tool(["checkpolicy", *levels, "-b", "-C", "-o", BASE_CIL, "policy"], place, _SECONDS)
     if run.status != 0:
         raise CompileError(
-            f"checkpolicy can't write {files.policy} as CIL: {_first_line(run.output)}",
+            f"checkpolicy can't write {files.policy} as CIL: {first_line(run.output)}",
             output=run.output,
             hint="name the module store with --store: then nothing has to be made of the binary policy",
         )
@@ -315,6 +314,13 @@ def _write_as_cil(files: PolicyFiles, levels: list[str], place: Path) -> None:
 
 _DECLARED = re.compile(r"\(\s*typeattribute\s+([^\s()]+)")
 _JOINED = re.compile(r"\(\s*typeattributeset\s+([^\s()]+)")
+
+
+def undeclared(place: Path, module_cil: str) -> str:
+    """CIL that declares what modules name and the policy that ``write_as_cil`` wrote to ``place`` does not have: what
+    hll/pp requires of other modules by, which only a module store declares, and lost attributes."""
+    extra = "" if "cil_gen_require" not in module_cil else _GEN_REQUIRE
+    return extra + "".join(f"(typeattribute {lost})\n" for lost in _lost_attributes(place / BASE_CIL, module_cil))
 
 
 def _lost_attributes(base: Path, module_cil: str) -> list[str]:
@@ -326,7 +332,8 @@ def _lost_attributes(base: Path, module_cil: str) -> list[str]:
 _GEN_REQUIRE = "(typeattribute cil_gen_require)(roleattribute cil_gen_require)\n"
 
 
-def _first_line(output: str) -> str:
+def first_line(output: str) -> str:
+    """The first line of a tool's output that tells something."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if not re.match(r"libsem\w+\.|Parsing |Building |Resolving |[A-Z]\w+ing ", line)]
     return (telling or lines or ["no reason given"])[0][:300]
