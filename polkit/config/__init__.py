@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from polkit.config.load import DEFAULT_FILE, load_config, read_toml
-from polkit.config.names import MODULE_NAME, MODULE_VERSION, check_module_name, check_module_version, check_target_name
+from polkit.config.names import (
+    MODULE_NAME,
+    MODULE_VERSION,
+    RELEASE,
+    check_module_name,
+    check_module_version,
+    check_target_name,
+)
 from polkit.config.sections import CONTAINER_DOMAINS, RISK_LEVELS, SECTIONS, Config, Gates, Minimize, Module, Target
 
 __all__ = [
@@ -11,6 +18,7 @@ __all__ = [
     "DEFAULT_FILE",
     "MODULE_NAME",
     "MODULE_VERSION",
+    "RELEASE",
     "RISK_LEVELS",
     "SECTIONS",
     "Config",

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Callable, Optional, get_type_hints
 
-from polkit.config.names import check_module_name, check_module_version, check_target_name
+from polkit.config.names import check_module_name, check_module_version, check_release, check_target_name
 from polkit.config.sections import SECTIONS, Config, Gates, Minimize, Module, Target
 from polkit.errors import SourceError, UsageError
 from polkit.model import IDENTIFIER
@@ -163,6 +163,16 @@ def _check_mounts(value: list[str], where: str) -> None:
             raise UsageError(f"{where}: {mount[:80]!r} is not HOST:CTR", hint="two absolute paths with a colon between")
 
 
+def _check_contact(value: str, where: str) -> None:
+    if value and not re.match(r"[^<>]*[^<>\s] <[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,253}>\Z", value):
+        raise UsageError(f"{where}: {value[:80]!r} names nobody", hint='write "Name <name@example.com>"')
+
+
+def _check_package_version(value: str, where: str) -> None:
+    if not re.match(r"([0-9]+:)?[0-9][A-Za-z0-9.+~_^-]{0,99}\Z", value):
+        raise UsageError(f"{where}: {value[:80]!r} is no version of a package")
+
+
 def _check_rewrites(value: list[str], where: str) -> None:
     for rule in value:
         if not re.match(r"(/[A-Za-z0-9._-]+)+:(/[A-Za-z0-9._-]+)+\Z", rule):
@@ -177,5 +187,8 @@ _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "forbid_rules_on": _check_types,
     "mounts": _check_mounts,
     "rewrite": _check_rewrites,
+    "release": check_release,
+    "policy_package": _check_package_version,
+    "contact": _check_contact,
 }
 """What a key's value must be beyond its kind."""

@@ -8,6 +8,10 @@ from polkit.errors import UsageError
 
 MODULE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
 TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+RELEASE = re.compile(
+    r"(?P<system>el|rhel|centos|rocky|almalinux|ol|fedora|fc|f|debian|ubuntu)-?(?P<number>[0-9]{1,3}(\.[0-9]{1,3})?)?\Z"
+)
+"""How a release is called: as its os-release says, or as its packages do."""
 MODULE_VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}\Z")
 
 
@@ -37,4 +41,11 @@ def check_target_name(name: str, where: str) -> str:
     """``name``, or UsageError: directories and scripts are called by it."""
     if not TARGET_NAME.match(name):
         raise UsageError(f"{where}: {name[:80]!r} can't name a target", hint="use letters, digits and . _ -")
+    return name
+
+
+def check_release(name: str, where: str) -> str:
+    """``name``, or UsageError: packages are built for releases that we know."""
+    if not RELEASE.match(name):
+        raise UsageError(f"{where}: {name[:80]!r} is no release", hint="write el9, fedora42, debian12 or ubuntu24.04")
     return name

@@ -41,6 +41,7 @@ class Module:
     summary: str = _key("One line that says what the module confines.", default="")
     vendor: str = _key("Who ships it.", default="")
     license: str = _key("SPDX expression for the module's text.", default="")
+    contact: str = _key("Who answers for packages, `Name <address>`: maintainer of the Debian package.", default="")
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,13 @@ class Target:
     rewrite: tuple[str, ...] = _key(
         "Paths called otherwise there, each `FROM:TO` (`/run:/var/run`), besides those of `file_contexts.subs_dist`.",
         default=(),
+    )
+    release: Optional[str] = _key(
+        "Which release it is, where its name does not say so: `el9`, `fedora42`, `debian12`, `ubuntu24.04`. "
+        "Packages are built for it."
+    )
+    policy_package: Optional[str] = _key(
+        "Version of the distribution's policy package there (`38.1.35-2.el9`); packages then ask for at least this."
     )
 
 

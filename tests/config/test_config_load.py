@@ -20,6 +20,7 @@ version = "1.2.0"
 summary = "vLLM with GPUs"
 vendor = "Example GmbH"
 license = "Apache-2.0"
+contact = "Ann <ann@example.com>"
 
 [minimize]
 bases = ["container_t", "container_kvm_t"]
@@ -34,6 +35,8 @@ policydb = 19
 policy = "rhel9/policy.33"
 store = "rhel9"
 rewrite = ["/run:/var/run"]
+release = "el9"
+policy_package = "38.1.35-2.el9"
 
 [targets.debian12]
 
@@ -49,10 +52,13 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "polkit.toml"
 
 
+RHEL9 = Target(19, "rhel9/policy.33", "rhel9", ("/run:/var/run",), "el9", "38.1.35-2.el9")
+
+
 def test_everything_is_read(place: Path) -> None:
     place.write_text(WHOLE)
     assert load_config(place) == Config(
-        module=Module("vllm-cuda", "1.2.0", "vLLM with GPUs", "Example GmbH", "Apache-2.0"),
+        module=Module("vllm-cuda", "1.2.0", "vLLM with GPUs", "Example GmbH", "Apache-2.0", "Ann <ann@example.com>"),
         minimize=Minimize(
             bases=("container_t", "container_kvm_t"),
             shared_domains=("spc_t",),
@@ -61,7 +67,7 @@ def test_everything_is_read(place: Path) -> None:
             mounts=("/srv/models:/models",),
             include_dontaudited=True,
         ),
-        targets={"debian12": Target(), "rhel9": Target(19, "rhel9/policy.33", "rhel9", ("/run:/var/run",))},
+        targets={"debian12": Target(), "rhel9": RHEL9},
         gates=Gates(0, "medium", ("shadow_t",)),
         path=str(place),
     )
@@ -105,6 +111,10 @@ def test_paths_are_relative_to_the_file(place: Path, monkeypatch: pytest.MonkeyP
     ("text", "message"),
     [
         ("[minimize]\nbase = []", "[minimize] unknown key 'base'; did you mean 'bases'?"),
+        ("[module]\ncontact = 'Ann'", "[module] contact: 'Ann' names nobody"),
+        ("[module]\ncontact = 'Ann <a@b> <c@d>'", "names nobody"),
+        ("[targets.x]\nrelease = 'slackware'", "[targets.x] release: 'slackware' is no release"),
+        ("[targets.x]\npolicy_package = '1 2'", "[targets.x] policy_package: '1 2' is no version of a package"),
         ("[modul]", "unknown section [modul]; did you mean 'module'?"),
         ("[zzz]", "unknown section [zzz]"),
         ("name = 'x'", "unknown section [name]"),
