@@ -112,7 +112,7 @@ def test_paths_are_relative_to_the_file(place: Path, monkeypatch: pytest.MonkeyP
     [
         ("[minimize]\nbase = []", "[minimize] unknown key 'base'; did you mean 'bases'?"),
         ("[module]\ncontact = 'Ann'", "[module] contact: 'Ann' names nobody"),
-        ("[module]\ncontact = 'Ann <a@b> <c@d>'", "names nobody"),
+        ("[module]\ncontact = 'Ann <a@b> <c@d>'", "[module] contact: 'Ann <a@b> <c@d>' names nobody"),
         ("[targets.x]\nrelease = 'slackware'", "[targets.x] release: 'slackware' is no release"),
         ("[targets.x]\npolicy_package = '1 2'", "[targets.x] policy_package: '1 2' is no version of a package"),
         ("[modul]", "unknown section [modul]; did you mean 'module'?"),
