@@ -17,7 +17,10 @@ from polkit.bundle.exporters import Shipment, build_packages, check_exports, exp
 from polkit.bundle.lists import FACTS, facts_text, script_lists
 from polkit.bundle.manifest import manifest_text, target_entry
 from polkit.bundle.project import Project, read_project, with_targets
+from polkit.bundle.provenance import check_builder
 from polkit.bundle.readme import readme_text
+from polkit.bundle.signing import read_signers, sign
+from polkit.bundle.signing_files import check_beside, embedded, origin_files, write_beside
 from polkit.bundle.targets import TargetBuild, build_targets, check_version, cil_of
 from polkit.errors import MissingDependency, UsageError
 from polkit.files import write_whole
@@ -27,7 +30,7 @@ from polkit.module import OLDEST, build_package, run_tool
 
 SUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
-SCRIPTS = ("common.sh", "install.sh", "rollback.sh", "uninstall.sh", "verify.sh")
+SCRIPTS = ("changes.sh", "common.sh", "host.sh", "install.sh", "rollback.sh", "uninstall.sh", "verify.sh")
 _COMPILERS = {"checkmodule": ["checkmodule", "-V"], "checkpolicy": ["checkpolicy", "-V"]}
 """They know no version of their own, and say which formats they read and write."""
 
@@ -35,7 +38,7 @@ _COMPILERS = {"checkmodule": ["checkmodule", "-V"], "checkpolicy": ["checkpolicy
 @dataclass(frozen=True)
 class Packaged:
     """A bundle that was written: its directory, the archive beside it, its manifest, what keeps it from being fit to be
-    shipped, by target, and the packages that were built of it."""
+    shipped, by target, the packages that were built of it, and the statement and signatures beside the archive."""
 
     name: str
     version: str
@@ -45,6 +48,7 @@ class Packaged:
     failed: tuple[str, ...]
     notes: tuple[str, ...]
     packages: tuple[Path, ...] = ()
+    beside: tuple[Path, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -61,19 +65,24 @@ def package(
     with_proof: bool = True,
     progress: Optional[Progress] = None,
     exports: Sequence[str] = (),
+    keys: Sequence[str] = (),
+    builder: Optional[str] = None,
 ) -> Packaged:
     """Build the bundle of the project in ``directory``: ``output/NAME-VERSION/`` and the archive beside it.
 
     ``output``: ``dist`` in the project when None. ``targets``: policies for targets, besides those of ``polkit.toml``.
     ``exports``: other forms that go with it, the words of ``EXPORTERS``; packages built of them lie beside the archive.
+    ``keys``: what to sign with, as ``--sign`` takes it; ``builder``: the URI of who builds, for the provenance.
     The same project and policies give the same bytes. Raises UsageError for what is no project and for an output that
     exists, unless ``force``; SourceError, CompileError, MissingDependency.
     """
+    signers, builder = read_signers(keys), check_builder(builder)
     project = with_targets(read_project(directory), targets or {})
     epoch = source_date_epoch()
     place = output if output is not None else directory / "dist"
     top = f"{project.name}-{project.version}"
     check_output(place, top, compression, force)
+    check_beside(place, top, signers, force)
     forms = check_exports(exports, project, place, force)
     builds = tuple(_relative(one, project) for one in build_targets(project, with_proof, progress))
     files = {
@@ -86,10 +95,16 @@ def package(
     shipment = Shipment(project, builds, dict(files), epoch, f"{top}{SUFFIXES[compression]}")
     exported = export(forms, shipment)
     files.update(exported.files)
-    manifest = manifest_text(project, builds, files, _compiler_versions(), epoch)
+    compilers = _compiler_versions()
+    origin, found = origin_files(project, builds, files, compilers, epoch, builder)
+    files.update(origin)
+    manifest = manifest_text(project, builds, files, compilers, epoch)
     files[MANIFEST] = manifest.encode("ascii")
     files[SUMS] = _sums(files)
+    signatures = tuple(sign(signer, files[SUMS]) for signer in signers)
+    files.update(embedded(signatures))
     archive = write_bundle(place, top, files, epoch, compression, force)
+    beside = write_beside(place, top, archive, found, signatures)
     built = build_packages(forms, shipment, exported, archive)
     for name, content in built.files.items():
         write_whole(place / name, (content,))
@@ -97,9 +112,11 @@ def package(
     notes = tuple(f"{build.name}: no module: {build.reason}" for build in builds if build.package is None)
     if not builds:
         notes = ("polkit.toml names no target, so there is no compiled module: source only",)
-    notes = (*notes, *exported.notes, *built.notes)
+    notes = (*notes, *exported.notes, *built.notes, *(one.note for one in signatures if one.note))
     packages = tuple(place / name for name in sorted(built.files))
-    return Packaged(project.name, project.version, place / top, archive, json.loads(manifest), failed, notes, packages)
+    return Packaged(
+        project.name, project.version, place / top, archive, json.loads(manifest), failed, notes, packages, beside
+    )
 
 
 def packaged_text(packaged: Packaged) -> str:
@@ -109,6 +126,7 @@ def packaged_text(packaged: Packaged) -> str:
         "directory": str(packaged.directory),
         "archive": str(packaged.archive),
         "packages": [str(path) for path in packaged.packages],
+        "beside": [str(path) for path in packaged.beside],
         "failed": list(packaged.failed),
         "notes": list(packaged.notes),
     }

@@ -71,8 +71,9 @@ def test_nothing_is_changed_where_something_is_missing(
     assert refused.returncode == 1
     assert "  perm chr_file teleport\n  type nvidia_device_t\n" in refused.stderr
     assert "type container_domain" not in refused.stderr
-    for words in (["--target", "el9"], ["--target", "$(id)"], ["--frob"], ["--store", "no"], ["--target"]):
-        assert run(host_bundle.directory, "install.sh", *words).returncode == 1
+    for words in (["--target", "el9"], ["--target", "$(id)"], ["--frob"], ["--target"], ["--migrate", "etc_t"]):
+        assert run(host_bundle.directory, "install.sh", *words).returncode == 2
+    assert run(host_bundle.directory, "install.sh", "--store", "no").returncode == 3
     assert snapshot(root) == before
 
 

@@ -76,7 +76,8 @@ def test_the_package_is_what_its_source_says(host_bundle: Packaged) -> None:
 
 def test_the_scripts_are_clean(host_bundle: Packaged) -> None:
     scripts = sorted(path.name for path in host_bundle.directory.glob("*.sh"))
-    assert scripts == ["common.sh", "facts.sh", "install.sh", "rollback.sh", "uninstall.sh", "verify.sh"]
+    shared = ["changes.sh", "common.sh", "facts.sh", "host.sh"]
+    assert scripts == sorted([*shared, "install.sh", "rollback.sh", "uninstall.sh", "verify.sh"])
     for name in scripts:
         subprocess.run(["sh", "-n", name], cwd=host_bundle.directory, check=True)
         text = (host_bundle.directory / name).read_text(encoding="ascii")

@@ -13,70 +13,104 @@ HOST_MODULE="$NAME-ports"
 
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s\n' "$*" >&2; }
-refuse() { # MESSAGE [HINT]
-  printf '%s: %s\n' "${0##*/}" "$1" >&2
-  [ -z "${2:-}" ] || printf '  %s\n' "$2" >&2
-  exit 1
+end_with() { # CODE MESSAGE [HINT]
+  printf '%s: %s\n' "${0##*/}" "$2" >&2
+  [ -z "${3:-}" ] || printf '  %s\n' "$3" >&2
+  exit "$1"
 }
+# The exit codes: 1 refused, or not as it should be; 2 wrong usage; 3 something can't be read or written; 4 a tool lacks.
+refuse() { end_with 1 "$@"; }
+misused() { end_with 2 "$@"; }
+unable() { end_with 3 "$@"; }
 
 # ---- arguments and the place ------------------------------------------------------------------------------------------
 
-root='' store='' target='' migrate='' relabel=yes
+root='' store='' target='' migrate='' relabel=yes only_check=no while_running=no report=no
+# takes: the options of the script that sources this.
 read_arguments() {
   while [ $# -gt 0 ]; do
     case $1 in
-      --root | --store | --target | --migrate)
-        [ $# -gt 1 ] || refuse "$1 needs a value"
+      -h | --help) usage; exit 0 ;;
+      --[a-z]*) case " $takes " in *" ${1#--} "*) ;; *) misused "unknown argument $1" "--help lists them" ;; esac ;;
+      *) misused "unknown argument $1" "--help lists them" ;;
+    esac
+    case $1 in
+      --no-relabel) relabel=no ;;
+      --check) only_check=yes ;;
+      --while-running) while_running=yes ;;
+      --report) report=yes ;;
+      *)
+        if [ $# -lt 2 ] || [ -z "$2" ]; then misused "$1 needs a value"; fi
         case $1 in
-          --root) root=${2%/} ;;
+          --root) root=$2 ;;
           --store) store=$2 ;;
           --target) target=$2 ;;
-          --migrate) migrate=$2 ;;
+          --migrate) migrate="$migrate$2 " ;;
         esac
         shift ;;
-      --no-relabel) relabel=no ;;
-      -h | --help) usage; exit 0 ;;
-      *) refuse "unknown argument $1" "--help lists them" ;;
     esac
     shift
   done
-  case $store$target$migrate in
-    *[!A-Za-z0-9._-]*) refuse "a store, a target and a type are made of letters, digits and . _ -" ;;
-  esac
-  if [ -n "$root" ]; then
-    [ -d "$root/etc/selinux" ] || refuse "$root is no system's root: it has no etc/selinux"
-    root=$(cd "$root" && pwd)
-  fi
-  if [ -z "$store" ]; then
-    store=$(sed -n 's/^[[:space:]]*SELINUXTYPE[[:space:]]*=[[:space:]]*\([A-Za-z0-9._-]*\).*/\1/p' \
-      "$root/etc/selinux/config" 2>/dev/null | tail -n 1)
-  fi
-  [ -n "$store" ] || refuse "which policy this host has is not configured" "name its store: --store targeted"
-  active=$root/var/lib/selinux/$store/active
-  contexts=$root/etc/selinux/$store/contexts/files
-  [ -d "$active/modules" ] || refuse "there is no module store $active" "run as root; or name it: --store NAME"
-  [ -w "$active/modules" ] || refuse "$active can't be written" "run as root"
-  state=$root/var/lib/selinux-bundles/$NAME
-  live=no
-  if [ -z "$root" ] && [ -e /sys/fs/selinux/enforce ]; then live=yes; fi
-  command -v semodule >/dev/null || refuse "semodule is not installed" "install policycoreutils"
-  new_scratch
+  case $store$target in *[!A-Za-z0-9._-]*) misused "a store and a target are made of letters, digits and . _ -" ;; esac
+  case $migrate in *[!A-Za-z0-9._=\ -]*) misused "--migrate takes TYPE, or OLD=NEW" ;; esac
+  find_place
 }
 
-new_scratch() {
-  scratch=$(mktemp -d "${TMPDIR:-/tmp}/selinux-bundle.XXXXXXXX") || refuse "no temporary directory can be made"
+find_place() {
+  if [ -n "$root" ]; then
+    [ -d "$root/etc/selinux" ] || misused "$root is no system's root: it has no etc/selinux"
+    root=$(cd "$root" && pwd)
+    [ "$root" != / ] || root=''
+  fi
+  configured=$(sed -n 's/^[[:space:]]*SELINUXTYPE[[:space:]]*=[[:space:]]*\([A-Za-z0-9._-]*\).*/\1/p' \
+    "$root/etc/selinux/config" 2>/dev/null | tail -n 1)
+  store=${store:-$configured}
+  [ -n "$store" ] || misused "which policy this host has is not configured" "name its store: --store targeted"
+  case $store in . | ..) misused "$store is no store" ;; esac
+  home=$root/var/lib/selinux/$store
+  active=$home/active
+  contexts=$root/etc/selinux/$store/contexts/files
+  state=$root/var/lib/selinux-bundles/$NAME
+  live=no
+  if [ -z "$root" ] && [ "$store" = "$configured" ] && [ -e /sys/fs/selinux/enforce ]; then live=yes; fi
+  for tool in semodule setfiles matchpathcon bzip2 find flock; do
+    command -v "$tool" >/dev/null || end_with 4 "$tool is not installed" \
+      "install policycoreutils, libselinux-utils (selinux-utils on Debian), bzip2, findutils and util-linux"
+  done
+  if [ ! -d "$active/modules" ] && [ -d "$home/previous/modules" ] && [ -w "$home" ]; then repair_store; fi
+  [ -d "$active/modules" ] || unable "there is no module store $active" "run as root; or name it: --store NAME"
+  [ -r "$active/modules" ] || unable "$active can't be read" "run as root"
+}
+
+# libsemanage renames active to previous and then its new store to active (semanage_commit_sandbox): what was killed
+# between the two left a host without a store.
+repair_store() {
+  exec 8>>"$home/semanage.trans.LOCK"
+  flock -w 60 8 || unable "$active is gone, and somebody is at work on it" "wait, and try again"
+  [ -d "$active" ] || mv "$home/previous" "$active"
+  exec 8>&-
+}
+
+# For what only reads.
+look() {
+  scratch=$(mktemp -d "${TMPDIR:-/tmp}/selinux-bundle.XXXXXXXX") || unable "no temporary directory can be made"
   trap 'rm -rf -- "$scratch"' EXIT
   trap 'exit 130' INT TERM HUP
 }
 
-semodule_() { # ARGUMENT...: nothing is loaded but into a running kernel
-  if [ -n "$root" ]; then
-    semodule -p "$root" -s "$store" -N "$@"
-  elif [ "$live" = yes ]; then
-    semodule -s "$store" "$@"
-  else
-    semodule -s "$store" -n "$@"
-  fi
+# For what changes the host: one run at a time, and what an earlier run left half done comes first. The lock goes with
+# the last process of this run, also with one that outlives its shell. Scratch lies where it is labelled as stores are,
+# and under one name, so that the next run removes what a killed one left.
+begin() {
+  [ -w "$home" ] || unable "$home can't be written" "run as root"
+  exec 9<"$home"
+  flock -n 9 || refuse "another run of a bundle's scripts is under way on this host" "wait for it"
+  scratch=${home%/*}/.bundle-$store
+  rm -rf -- "$scratch"
+  mkdir -m 700 -- "$scratch" || unable "$scratch can't be made" "make room"
+  trap 'rm -rf -- "$scratch"' EXIT
+  trap 'exit 130' INT TERM HUP
+  recover
 }
 
 check_sums() {
@@ -106,198 +140,83 @@ choose_target() {
       done
     fi
   fi
-  [ -n "$target" ] || refuse "which target this host is can't be told" "name it with --target: $TARGETS"
+  [ -n "$target" ] || misused "which target this host is can't be told" "name it with --target: $TARGETS"
   case " $TARGETS " in
     *" $target "*) ;;
-    *) refuse "the bundle has no module for the target $target" "it has: $TARGETS" ;;
+    *) misused "the bundle has no module for the target $target" "it has: $TARGETS" ;;
   esac
   facts=$here/targets/$target
-  module=$facts/$NAME.pp
-  [ -f "$module" ] || module=$facts/$NAME.cil
-  [ -f "$module" ] || refuse "there is no module $module"
+  module=$(module_in "$facts") || unable "the bundle has no module in $facts"
 }
 
-# ---- what the host has ------------------------------------------------------------------------------------------------
-
-# Each module of the store as "priority name", the one of each name that counts.
-enabled_modules() {
-  semodule_ -lfull | awk '$4 != "disabled" && (!($2 in best) || $1 + 0 > best[$2]) { best[$2] = $1 + 0 }
-    END { for (name in best) print best[name], name }' | sort
-}
-
-# priority_of MODULE: at which priorities it stands, each on a line.
-priority_of() { semodule_ -lfull | awk -v name="$1" '$2 == name { print $1 + 0 }'; }
-
-installed_here() { priority_of "$1" | grep -qx "$PRIORITY"; }
-
-# declared: what the policy has, one name a line, in $scratch/declared: type X (attributes and aliases too), role X,
-# class X, perm CLASS X, boolean X VALUE, port PROTOCOL LOW HIGH TYPE. Modules of ours are left out.
-declared() {
-  [ ! -f "$scratch/declared" ] || return 0
-  enabled_modules >"$scratch/modules"
-  while read -r priority name; do
-    case $name in "$NAME" | "$HOST_MODULE") continue ;; esac
-    file=$active/modules/$priority/$name/cil
-    [ -f "$file" ] || continue
-    bzip2 -dc "$file" 2>/dev/null || cat "$file"
-  done <"$scratch/modules" | sed -E 's/[(](type|typealias|typeattribute|role|roleattribute|boolean|tunable) /\n&/g' | awk '
-    { line = $0; gsub(/[()]/, " "); $0 = $0 }
-    line ~ /^[ \t]*\((type|typealias|typeattribute) / { print "type", $2; next }
-    line ~ /^[ \t]*\((role|roleattribute) / { print "role", $2; next }
-    line ~ /^[ \t]*\((boolean|tunable) / { print "boolean", $2, $3; next }
-    line ~ /^[ \t]*\(common / { for (i = 3; i <= NF; i++) common[$2] = common[$2] " " $i; next }
-    line ~ /^[ \t]*\(class / { print "class", $2; for (i = 3; i <= NF; i++) print "perm", $2, $i; next }
-    line ~ /^[ \t]*\(classcommon / { of[$2] = $3; next }
-    line ~ /^[ \t]*\(portcon / { n = ($4 ~ /^[0-9]+$/) ? 1 : 0; print "port", $2, $3, (n ? $4 : $3), $(6 + n); next }
-    END {
-      for (class in of) {
-        count = split(common[of[class]], perms, " ")
-        for (i = 1; i <= count; i++) print "perm", class, perms[i]
-      }
-    }' | sort -u >"$scratch/declared"
-  grep -q '^type ' "$scratch/declared" || refuse "the modules under $active can't be read" "run as root; bzip2 is needed"
-}
-
-# missing FILE: the lines of FILE that the policy lacks.
-missing() {
-  declared
-  sed 's/^attribute /type /; s/^boolean \([^ ]*\).*/boolean \1/' "$1" | sort -u >"$scratch/needed"
-  sed 's/^boolean \([^ ]*\).*/boolean \1/' "$scratch/declared" | sort -u | comm -23 "$scratch/needed" -
-}
-
-# port_label PROTOCOL NUMBER: the type of exactly this port, of the administrator first; nothing where there is none.
-port_label() {
-  local_type=$(sed -n "s/^portcon $1 $2 [^:]*:[^:]*:\([A-Za-z0-9_.-]*\).*/\1/p" "$active/ports.local" 2>/dev/null | tail -n 1)
-  if [ -n "$local_type" ]; then
-    printf '%s\n' "$local_type"
-  else
-    declared
-    awk -v protocol="$1" -v number="$2" '$1 == "port" && $2 == protocol && $3 == number && $4 == number { print $5 }' \
-      "$scratch/declared" | tail -n 1
-  fi
-}
-
-# boolean_now NAME: 1 or 0.
-boolean_now() {
-  if [ "$live" = yes ]; then
-    getsebool "$1" 2>/dev/null | awk '{ print ($3 == "on") ? 1 : 0 }'
-    return
-  fi
-  value=$(sed -n "s/^$1[[:space:]]*=[[:space:]]*\([01]\).*/\1/p" "$active/booleans.local" 2>/dev/null | tail -n 1)
-  if [ -z "$value" ]; then
-    declared
-    value=$(awk -v name="$1" '$1 == "boolean" && $2 == name { print ($3 == "true") ? 1 : 0 }' "$scratch/declared" | tail -n 1)
-  fi
-  printf '%s\n' "$value"
-}
-
-# set_boolean NAME VALUE: for good. Where no kernel runs it goes to the store's own file of them, and the transaction
-# that follows builds it in.
-set_boolean() {
-  if [ "$live" = yes ]; then
-    setsebool -P "$1=$2"
-    return
-  fi
-  grep -v "^$1[[:space:]]*=" "$active/booleans.local" >"$scratch/booleans" 2>/dev/null || :
-  default=$(awk -v name="$1" '$1 == "boolean" && $2 == name { print ($3 == "true") ? 1 : 0 }' "$scratch/declared" | tail -n 1)
-  [ "$default" = "$2" ] || printf '%s=%s\n' "$1" "$2" >>"$scratch/booleans"
-  if grep -q '^[^#]' "$scratch/booleans"; then
-    cp "$scratch/booleans" "$active/booleans.local.new"
-    mv "$active/booleans.local.new" "$active/booleans.local"
-  else
-    rm -f "$active/booleans.local"
-  fi
-}
-
-# put_in MODULE PORTS: a module and the ports that are ours with it, in one transaction; what it says is in $scratch/said.
-put_in() {
-  while read -r protocol number type; do
-    printf '(portcon %s %s (system_u object_r %s ((s0) (s0))))\n' "$protocol" "$number" "$type"
-  done <"$2" >"$scratch/$HOST_MODULE.cil"
-  set -- -X "$PRIORITY" -i "$1"
-  if [ -s "$scratch/$HOST_MODULE.cil" ]; then
-    set -- "$@" -i "$scratch/$HOST_MODULE.cil"
-  elif installed_here "$HOST_MODULE"; then
-    set -- "$@" -r "$HOST_MODULE"
-  fi
-  semodule_ "$@" >"$scratch/said" 2>&1
-}
-
-# change_booleans FROM TO: from what one record changed to what another does; a file that is not there changed nothing.
-change_booleans() {
-  declared
-  if [ -f "$1" ]; then
-    while read -r name was value; do
-      if ! grep -qs "^$name " "$2" && [ "$(boolean_now "$name")" = "$value" ]; then set_boolean "$name" "$was"; fi
-    done <"$1"
-  fi
-  [ ! -f "$2" ] || while read -r name was value; do set_boolean "$name" "$value"; done <"$2"
-}
-
-# ---- labels -----------------------------------------------------------------------------------------------------------
-
-# set_labels PLACES [CONTEXTS]: label what the entries of PLACES name, by the file contexts of the host or those given.
-set_labels() {
-  [ "$relabel" = yes ] || return 0
-  spec=${2:-$contexts/file_contexts}
-  while IFS='	' read -r kind path pattern; do
-    [ -e "$root$path" ] || continue
-    case $kind in
-      tree) setfiles -F ${root:+-r "$root"} "$spec" "$root$path" >/dev/null || warn "$path could not be labelled" ;;
-      file) label_one "$path" ;;
-      pattern)
-        # "." stands for the root, whatever characters that holds.
-        (cd "${root:-/}" && find ".$path" -xdev -regextype posix-extended -regex "[.]$pattern" -print) \
-          >"$scratch/found" 2>/dev/null || :
-        while IFS= read -r file; do label_one "${file#.}"; done <"$scratch/found" ;;
-    esac
-  done <"$1"
-}
-
-# The label that $spec has for a path of the host; setfiles and restorecon would go down into a directory.
-wanted_label() { # PATH
-  case $(find "$root$1" -maxdepth 0 -printf %y) in
-    l) mode=lnk_file ;; d) mode=dir ;; c) mode=chr_file ;; b) mode=blk_file ;; s) mode=sock_file ;; p) mode=pipe ;;
-    *) mode="file" ;;
-  esac
-  matchpathcon -f "$spec" -m "$mode" -n -- "$1" 2>/dev/null
-}
-
-label_one() { # PATH
-  wanted=$(wanted_label "$1") || wanted=
-  case $wanted in
-    '' | '<<none>>') ;;
-    *) chcon -h -- "$wanted" "$root$1" || warn "$1 could not be labelled" ;;
-  esac
+module_in() { # DIRECTORY: the path of the module in it
+  for one in "$1/$NAME.pp" "$1/$NAME.cil"; do
+    if [ -f "$one" ]; then
+      printf '%s\n' "$one"
+      return 0
+    fi
+  done
+  return 1
 }
 
 # ---- what is written down ---------------------------------------------------------------------------------------------
+#
+# $state/current     what is installed: its module, and what of the host was changed for it
+# $state/previous    the version before it
+# $state/next        what an installation or rollback is about to make current; gone when that is done
+# $state/removing    what a removal is about to change; gone, with everything else, when that is done
+# $state/labels      files that were labelled otherwise than the host's file contexts say, and how
+#
+# A directory is filled under another name and renamed; it is renamed before it is removed.
 
-# keep DIRECTORY: what an installation needs to be undone by whichever version's scripts.
-keep() {
+drop() { # DIRECTORY
+  rm -rf -- "$state.gone"
+  [ ! -d "$1" ] || mv -- "$1" "$state.gone"
+  rm -rf -- "$state.gone"
+}
+
+# record DIRECTORY: what is needed to undo an installation, by whichever version's scripts.
+record() {
   mkdir -p "$1"
   for one in types places needs; do cp "$facts/$one" "$1/$one"; done
   cp "$module" "$1/"
   printf '%s %s\n' "$VERSION" "$target" >"$1/version"
 }
 
-# recover: what a run that was cut short began is finished where the module went in, and undone where it did not.
+# recover: what a run that was cut short began is finished where the module went in or out, and undone where it did not.
 recover() {
-  rm -rf "$state/next.new" "$state/current.new" "$state/undone"
-  if [ -d "$state/next" ]; then
-    if same_as_installed "$state/next"; then
-      finish_install
+  rm -rf -- "$state.gone" "$state/next.new" "$state/current.new" "$state/removing.new" "$state/labels.new"
+  if [ -d "$state/removing" ]; then
+    if installed_here "$NAME"; then
+      warn "a removal that was cut short is undone"
+      undo_removal
     else
-      [ "$live" = yes ] || change_booleans "$state/next/booleans" "$state/current/booleans"
-      rm -rf "$state/next"
+      warn "a removal that was cut short is finished"
+      finish_removal
     fi
+  elif [ -d "$state/next" ]; then
+    if same_as_installed "$state/next"; then
+      warn "an installation that was cut short is finished"
+      make_current
+    else
+      warn "an installation that was cut short is undone"
+      undo_next
+    fi
+  elif [ -d "$state/current" ] && ! installed_here "$NAME"; then
+    warn "$NAME was removed by other means: what else was changed for it goes too"
+    prepare_removal "$state/current"
+    finish_removal
   fi
-  if [ -d "$state/previous" ] && [ -d "$state/current" ] && ! same_as_installed "$state/current" &&
-    same_as_installed "$state/previous"; then
-    rm -rf "$state/current"
-    mv "$state/previous" "$state/current"
+  if [ -f "$state/current/back" ]; then
+    drop "$state/previous"
+    rm -f "$state/current/back"
   fi
-  if [ ! -d "$state/current" ]; then rmdir "$state" 2>/dev/null || :; fi
+  forget_if_empty
+}
+
+forget_if_empty() {
+  if [ -d "$state" ] && [ ! -d "$state/current" ] && [ ! -d "$state/next" ]; then drop "$state"; fi
+  [ ! -d "${state%/*}" ] || rmdir "${state%/*}" 2>/dev/null || :
 }
 
 # same_as_installed DIRECTORY: the module that is kept there is the installed one.
@@ -305,21 +224,27 @@ same_as_installed() {
   installed_here "$NAME" || return 1
   rm -rf "$scratch/there"
   mkdir "$scratch/there"
-  (cd "$scratch/there" && semodule_ -X "$PRIORITY" -H -E "$NAME" >/dev/null)
-  for one in "$scratch/there/$NAME".*; do
-    cmp -s "$one" "$1/${one##*/}" || return 1
-  done
+  extract "$scratch/there"
+  kept=$(module_in "$1") || return 1
+  cmp -s "$kept" "$scratch/there/${kept##*/}"
 }
 
-finish_install() { # next becomes current, and current previous, where it was another version
-  if [ -d "$state/current" ] && ! cmp -s "$state/current/version" "$state/next/version"; then
-    rm -rf "$state/previous"
-    mv "$state/current" "$state/previous"
-  fi
-  rm -rf "$state/current"
-  mv "$state/next" "$state/current"
+extract() { # DIRECTORY: the installed module, as it was put in
+  (cd "$1" && semodule_ -X "$PRIORITY" -H -E "$NAME" >/dev/null 2>&1) || unable "the installed $NAME can't be read back"
 }
 
-owned_types() { # DIRECTORY: as one regular expression
-  sed 's/[.]/[.]/g' "$1/types" | paste -s -d '|' -
+same_record() { # ONE OTHER
+  cmp -s "$1/version" "$2/version" && cmp -s "$(module_in "$1")" "$(module_in "$2")"
+}
+
+types_of() { # DIRECTORY...: their types as one regular expression, empty for none
+  for one in "$@"; do [ ! -f "$one/types" ] || cat "$one/types"; done | sort -u | as_expression
+}
+
+as_expression() { sed 's/[.]/[.]/g; s/[$]/[$]/g' | paste -s -d '|' -; }
+
+# types_only_in DIRECTORY OTHER: the types of the one that the other lacks, as one regular expression.
+types_only_in() {
+  sort -u "$1/types" >"$scratch/types"
+  sort -u "$2/types" | comm -23 "$scratch/types" - | as_expression
 }

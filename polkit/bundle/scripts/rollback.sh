@@ -4,30 +4,40 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=common.sh
 . "$here/common.sh"
-usage() { say "Usage: sh rollback.sh [--root DIR] [--store NAME] [--no-relabel]"; }
+# shellcheck source=host.sh
+. "$here/host.sh"
+# shellcheck source=changes.sh
+. "$here/changes.sh"
+usage() {
+  say "Usage: sh rollback.sh [--root DIR] [--store NAME] [--while-running] [--no-relabel]"
+  say "  --while-running  also while processes run in the module's domain, where the version before has it too"
+}
+takes='root store while-running no-relabel'
 read_arguments "$@"
-recover
+begin
 
 before=$state/previous
 [ -d "$before" ] || refuse "no version before this one was kept" "uninstall.sh takes this one out"
-module=$before/$NAME.pp
-[ -f "$module" ] || module=$before/$NAME.cil
-[ -f "$module" ] || refuse "the version before is incomplete: there is no $module"
+module=$(module_in "$before") || unable "the version before is incomplete: there is no module in $before"
+refuse_elsewhere
 lacking=$(missing "$before/needs")
 [ -z "$lacking" ] || refuse "this host's policy lacks what the version before needs:
 $(printf '%s\n' "$lacking" | sed 's/^/  /')"
-
-[ "$live" = yes ] || change_booleans "$state/current/booleans" "$before/booleans"
-if ! put_in "$module" "$before/ports"; then
-  cat "$scratch/said" >&2
-  [ "$live" = yes ] || change_booleans "$before/booleans" "$state/current/booleans"
-  refuse "the version before does not go into this host's policy any more; nothing was changed"
+refuse_in_use "$(types_only_in "$state/current" "$before")"
+if [ "$while_running" = no ]; then
+  running=$(running_in "$(types_of "$state/current")")
+  [ -z "$running" ] || refuse "processes run in the module's domain: $running" \
+    "stop the workload first; or, since the domain stays: --while-running"
 fi
-[ "$live" = no ] || change_booleans "$state/current/booleans" "$before/booleans"
-set_labels "$state/current/places"
-set_labels "$before/places"
-rm -rf "$state/undone"
-mv "$state/current" "$state/undone"
-mv "$before" "$state/current"
-rm -rf "$state/undone"
+would_build "$module" "$before/ports" || {
+  cat "$scratch/wrong" >&2
+  refuse "the version before does not go into this host's policy any more; nothing was changed"
+}
+
+rm -rf "$state/next.new"
+cp -R "$before" "$state/next.new"
+rm -f "$state/next.new/labels"
+: >"$state/next.new/back"
+begin_next "$state/next.new"
+make_current
 say "$NAME is back at: $(cat "$state/current/version")"

@@ -5,85 +5,89 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=common.sh
 . "$here/common.sh"
+# shellcheck source=host.sh
+. "$here/host.sh"
+# shellcheck source=changes.sh
+. "$here/changes.sh"
 usage() {
-  say "Usage: sh uninstall.sh [--migrate TYPE] [--root DIR] [--store NAME] [--no-relabel]"
-  say "  --migrate  local ports and file contexts that name a type of the module get TYPE instead"
+  say "Usage: sh uninstall.sh [--migrate [OLD=]TYPE]... [--root DIR] [--store NAME] [--no-relabel]"
+  say "  --migrate  local ports and file contexts that name a type of the module (or OLD) get TYPE instead"
 }
+takes='migrate target root store no-relabel'
 read_arguments "$@"
-recover
+begin
 
-record=$state/current
-if [ ! -d "$record" ]; then
+kept=$state/current
+if [ ! -d "$kept" ]; then
   installed_here "$NAME" || { say "$NAME is not installed."; exit 0; }
   choose_target
-  record=$scratch/record
-  keep "$record"
-  : >"$record/ports"
-  : >"$record/booleans"
+  kept=$scratch/kept
+  record "$kept"
+  : >"$kept/ports"
+  : >"$kept/booleans"
 fi
-types=$(owned_types "$record")
+types=$(types_of "$kept")
 
 # ---- may it go? -------------------------------------------------------------------------------------------------------
 
-if [ "$live" = yes ] && [ -n "$types" ]; then
-  running=$(for one in /proc/[0-9]*; do
-    label=$(tr -d '\000' <"$one/attr/current" 2>/dev/null) || continue
-    if printf '%s\n' "$label" | grep -qE "^[^:]*:[^:]*:($types)(:|\$)"; then printf '%s ' "${one#/proc/}"; fi
-  done)
-  [ -z "$running" ] || refuse "processes run in the module's domain: $running" "stop the workload first"
-fi
-: >"$scratch/local"
-if [ -n "$types" ]; then
+# moved: the local settings with other types, in $scratch/moved.
+moved() {
+  : >"$scratch/edits"
+  for one in $migrate; do
+    case $one in
+      *=*) old=${one%%=*} new=${one#*=} ;;
+      *) old='' new=$one ;;
+    esac
+    printf 'type %s\n' "$new" >"$scratch/wanted"
+    [ -z "$(missing "$scratch/wanted")" ] || refuse "--migrate $one: this host's policy has no type $new"
+    if [ -n "$old" ]; then
+      grep -qxF -- "$old" "$kept/types" || refuse "--migrate $one: $old is no type of the module"
+      expression=$(printf '%s\n' "$old" | as_expression)
+    else
+      expression=$types
+    fi
+    printf 's/:(%s)(:|[[:space:]]|$)/:%s\\2/g\n' "$expression" "$new" >>"$scratch/edits"
+  done
+  mkdir "$scratch/moved"
   for file in "$active"/*.local; do
     [ -f "$file" ] || continue
-    grep -E ":($types)(:|[[:space:]]|\$)" "$file" | sed "s|^|${file##*/}: |" >>"$scratch/local" || :
+    name=${file##*/}
+    cp -p "$file" "$scratch/moved/$name"
+    sed -E -f "$scratch/edits" "$file" >"$scratch/changed"
+    if cmp -s "$file" "$scratch/changed"; then rm "$scratch/moved/$name"; else cat "$scratch/changed" >"$scratch/moved/$name"; fi
+  done
+}
+
+refuse_elsewhere
+if [ -n "$migrate" ] && [ -n "$types" ]; then
+  running=$(running_in "$types")
+  [ -z "$running" ] || refuse "processes run in the module's domain: $running" "stop the workload first"
+  moved
+else
+  refuse_in_use "$types" "change them (semanage port, semanage fcontext), or: --migrate TYPE"
+fi
+new_copy 0
+if [ -d "$scratch/moved" ]; then
+  for file in "$scratch/moved"/*.local; do
+    [ ! -f "$file" ] || cp "$file" "$scratch/try/var/lib/selinux/$store/active/"
   done
 fi
-if [ -s "$scratch/local" ]; then
-  if [ -z "$migrate" ]; then
-    warn "local settings of this host name types of the module:"
-    sed 's/^/  /' "$scratch/local" >&2
-    refuse "they would be left without a type" "change them (semanage port, semanage fcontext), or: --migrate TYPE"
-  fi
-  printf 'type %s\n' "$migrate" >"$scratch/wanted"
-  [ -z "$(missing "$scratch/wanted")" ] || refuse "--migrate $migrate: this host's policy has no such type"
-  mkdir "$scratch/before"
-  for file in "$active"/*.local; do
-    cp -p "$file" "$scratch/before/"
-    sed -E "s/:($types)(:|[[:space:]]|\$)/:$migrate\\2/g" "$file" >"$scratch/changed"
-    cmp -s "$file" "$scratch/changed" || cat "$scratch/changed" >"$file"
-  done
-fi
-
-# ---- labels, while the types are still known --------------------------------------------------------------------------
-
-mkdir "$scratch/contexts"
-for file in "$contexts"/file_contexts "$contexts"/file_contexts.*; do
-  case $file in *.bin) continue ;; esac
-  [ -f "$file" ] || continue
-  if [ -n "$types" ]; then
-    grep -vE ":($types)(:|[[:space:]]|\$)" "$file" >"$scratch/contexts/${file##*/}" || :
-  else
-    cp "$file" "$scratch/contexts/"
-  fi
-done
-set_labels "$record/places" "$scratch/contexts/file_contexts"
-
-# ---- one transaction --------------------------------------------------------------------------------------------------
-
-[ "$live" = yes ] || change_booleans "$record/booleans" /dev/null
-set --
-for one in "$NAME" "$HOST_MODULE"; do
-  ! installed_here "$one" || set -- "$@" -r "$one"
-done
-if [ $# -gt 0 ] && ! semodule_ -X "$PRIORITY" "$@" >"$scratch/said" 2>&1; then
+take_out semodule_try || {
   cat "$scratch/said" >&2
-  [ ! -d "$scratch/before" ] || cp -p "$scratch/before"/*.local "$active/"
-  [ "$live" = yes ] || change_booleans /dev/null "$record/booleans"
-  set_labels "$record/places"
   refuse "the module can't be removed: something else in the policy needs it; nothing was changed"
-fi
-[ "$live" = no ] || change_booleans "$record/booleans" /dev/null
-rm -rf "$state"
-rmdir "$root/var/lib/selinux-bundles" 2>/dev/null || :
+}
+
+# ---- labels, while the types are still known; then one transaction ----------------------------------------------------
+
+prepare_removal "$kept"
+swap "$state/removing/before" "$state/removing/after"
+remove_labels
+store_booleans "$state/removing/booleans" /dev/null
+take_out semodule_ || {
+  cat "$scratch/said" >&2
+  undo_removal
+  forget_if_empty
+  refuse "the module can't be removed; nothing was changed"
+}
+forget
 say "$NAME is removed."
