@@ -23,6 +23,10 @@ PACKAGES = {
     "checkpolicy": "checkpolicy",
     "secilc": "secilc",
     "m4": "m4",
+    "ssh-keygen": "openssh-client on Debian, openssh on Fedora and RHEL",
+    "gpg": "gnupg on Debian, gnupg2 on Fedora and RHEL",
+    "openssl": "openssl",
+    "cosign": "cosign (it comes from the Sigstore project)",
 }
 """The package each tool comes in."""
 
