@@ -27,6 +27,14 @@ import click
     help="Other forms that go with it: rpm. Repeatable.",
 )
 @click.option("--compression", type=click.Choice(["zst", "gz"]), default="zst", show_default=True)
+@click.option(
+    "--sign",
+    "keys",
+    multiple=True,
+    metavar="KEY",
+    help="Sign with an OpenSSH key (a file; a .pub for ssh-agent), gpg:KEYID or cosign:KEY. Repeatable.",
+)
+@click.option("--builder", metavar="URI", help="Who builds, for the provenance.")
 @click.option("--no-proof", is_flag=True, help="Do not prove the modules; the bundle says so.")
 @click.option("--force", is_flag=True, help="Overwrite a bundle that exists.")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -36,6 +44,8 @@ def command(
     output: Optional[Path],
     targets: tuple[str, ...],
     exports: tuple[str, ...],
+    keys: tuple[str, ...],
+    builder: Optional[str],
     compression: str,
     no_proof: bool,
     force: bool,
@@ -57,7 +67,9 @@ def command(
 
     named = dict(_pair(text) for text in targets)
     packaged = read_with_progress(
-        lambda _, progress: package(directory, output, named, compression, force, not no_proof, progress, exports),
+        lambda _, progress: package(
+            directory, output, named, compression, force, not no_proof, progress, exports, keys, builder
+        ),
         quiet,
     )
     if format_ == "json":

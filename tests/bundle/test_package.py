@@ -111,7 +111,8 @@ def test_two_builds_elsewhere_are_the_same_bytes(tmp_path: Path, host: Path, com
         env = {**os.environ, "TZ": zone, "SOURCE_DATE_EPOCH": epoch, "HOME": str(project), "USER": place[:3]}
         subprocess.run(["sh", "-c", words, sys.executable], cwd=project, env=env, check=True)
         dist = project / "dist"
-        assert sorted(path.name for path in dist.iterdir()) == ["vllm-0.1.0", f"vllm-0.1.0.tar.{compression}"]
+        listed = ["vllm-0.1.0", "vllm-0.1.0.intoto.json", f"vllm-0.1.0.tar.{compression}"]
+        assert sorted(path.name for path in dist.iterdir()) == listed
         tree = {
             path.relative_to(dist).as_posix(): (
                 path.lstat().st_mode,
@@ -120,7 +121,7 @@ def test_two_builds_elsewhere_are_the_same_bytes(tmp_path: Path, host: Path, com
             )
             for path in sorted(dist.glob("vllm-0.1.0/**/*"))
         }
-        results.append((tree, (dist / f"vllm-0.1.0.tar.{compression}").read_bytes()))
+        results.append((tree, *((dist / name).read_bytes() for name in listed[1:])))
     assert results[0] == results[1]
     assert str(tmp_path).encode() not in b"".join(content for _, _, content in results[0][0].values())
     found = members(tmp_path / f"one/dist/vllm-0.1.0.tar.{compression}")
@@ -149,7 +150,8 @@ def test_what_is_there_is_not_overwritten_unasked(tmp_path: Path, host: Path) ->
         package(project, tmp_path / "out")
     package(project, tmp_path / "out", force=True)
     assert not (packaged.directory / "stray").exists()
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["vllm-0.1.0", "vllm-0.1.0.tar.zst"]
+    listed = ["vllm-0.1.0", "vllm-0.1.0.intoto.json", "vllm-0.1.0.tar.zst"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == listed
 
 
 def test_a_target_without_a_policy_gets_the_source_alone(tmp_path: Path, host: Path) -> None:
