@@ -45,8 +45,10 @@ transact() { # WITH ARGUMENT...
 # and what it was in the running kernel (- without one).
 
 local_boolean() { # NAME: 1, 0, or - where the store has no setting of its own
-  value=$(sed -n "s/^$1[[:space:]]*=[[:space:]]*\([01]\).*/\1/p" "$active/booleans.local" 2>/dev/null | tail -n 1)
-  printf '%s\n' "${value:--}"
+  { [ ! -f "$active/booleans.local" ] || cat "$active/booleans.local"; } | awk -v name="$1" '
+    { key = $0; sub(/[ \t]*=.*/, "", key); sub(/^[^=]*=[ \t]*/, "") }
+    key == name { value = ($0 ~ /^(1|true|on)/) ? 1 : 0; found = 1 }
+    END { print found ? value : "-" }'
 }
 
 default_boolean() { # NAME: as the policy declares it

@@ -179,6 +179,8 @@ drop() { # DIRECTORY
 record() {
   mkdir -p "$1"
   for one in types places needs; do cp "$facts/$one" "$1/$one"; done
+  # What was wanted; "ports" and "booleans" are what of it was not there, so that it is ours.
+  for one in ports booleans; do cp "$facts/$one" "$1/wanted-$one"; done
   cp "$module" "$1/"
   printf '%s %s\n' "$VERSION" "$target" >"$1/version"
 }

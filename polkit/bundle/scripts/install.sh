@@ -70,7 +70,7 @@ mkdir -p "$state"
 if [ "$before" = yes ] && [ ! -d "$state/current" ]; then
   mkdir "$state/current.new"
   extract "$state/current.new"
-  for one in types places needs ports booleans; do : >"$state/current.new/$one"; done
+  for one in types places needs ports booleans wanted-ports wanted-booleans; do : >"$state/current.new/$one"; done
   printf 'before this bundle\n' >"$state/current.new/version"
   mv "$state/current.new" "$state/current"
 fi
