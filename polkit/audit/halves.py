@@ -7,7 +7,6 @@ reach over that place the first half reads the rest.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Callable, NamedTuple, Optional
@@ -70,6 +69,8 @@ def count_halves(
 
     Raises OSError where the file can't be read, SourceError where the second process comes to harm.
     """
+    import multiprocessing
+
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_second, args=(path, place, options, behind, theirs), daemon=True)

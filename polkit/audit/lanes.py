@@ -18,7 +18,7 @@ from polkit.audit.tally import ReadOptions, Tally
 REACH = 1 << 16
 """So many bytes behind a part of a log are searched for the rest of the events at its end."""
 
-_SIZE = 1 << 20
+_SIZE = 1 << 18
 _LONGEST = 1 << 21
 _HEADS = (b"\ntype=", b"\nnode=")
 
@@ -78,7 +78,7 @@ def _slowly(
 
 
 def _whole_lines(blocks: Iterable[bytes]) -> Iterator[_Lines]:
-    held = bytearray(b"\n")
+    held, size = [b"\n"], 1
     overlong = False
     for block in blocks:
         data = block
@@ -88,21 +88,28 @@ def _whole_lines(blocks: Iterable[bytes]) -> Iterator[_Lines]:
             if not end:
                 continue
             data, overlong = data[end:], False
-        held += data
-        if len(held) < _SIZE:
+        if size + len(data) < _SIZE:
+            held.append(data)
+            size += len(data)
             continue
-        cut = held.rfind(b"\n", 0, held.rfind(b"\n"))
-        if cut > 0:
-            yield _Lines(bytes(held[:cut]), whole=True, stands_alone=held.startswith(_HEADS, cut))
-            del held[:cut]
-        elif len(held) > _LONGEST:
-            yield _Lines(bytes(held[1:]), whole=False, stands_alone=False)
-            overlong = not held.endswith(b"\n")
-            held[1:] = b""
-    if held.endswith(b"\n"):
-        del held[-1:]
-    if held:
-        yield _Lines(bytes(held), whole=True, stands_alone=True)
+        cut = data.rfind(b"\n", 0, max(data.rfind(b"\n"), 0))
+        if cut < 0:  # less than a line: where it began has to be searched
+            data = b"".join((*held, data))
+            cut = data.rfind(b"\n", 0, data.rfind(b"\n"))
+            held = []
+        if cut > 0 or (cut == 0 and held):
+            yield _Lines(b"".join((*held, data[:cut])), whole=True, stands_alone=data.startswith(_HEADS, cut))
+            data = data[cut:]
+        elif len(data) > _LONGEST:
+            yield _Lines(data[1:], whole=False, stands_alone=False)
+            overlong = not data.endswith(b"\n")
+            data = b"\n"
+        held, size = [data], len(data)
+    last = b"".join(held)
+    if last.endswith(b"\n"):
+        last = last[:-1]
+    if last:
+        yield _Lines(last, whole=True, stands_alone=True)
 
 
 def tell_rest(text: bytes, window: EventWindow) -> None:

@@ -20,33 +20,46 @@ from polkit.audit.reading import Unreadable
 from polkit.audit.rejoin import denial_in
 from polkit.audit.scan import Found, scan
 from polkit.audit.tally import EACH, ReadOptions, Tally
-from polkit.model import EQUAL_LEVELS, SAMPLE, LevelRelations, relate
+from polkit.model import EQUAL_LEVELS, SAMPLE, relate
 
 Pair = tuple[bytes, bytes]
+Shape = tuple[bytes, bytes, bytes, bytes, bytes, bytes, int]
+"""All that denials have in common that are counted together, and how their levels compare."""
 Judge = Callable[[Iterable[Found]], None]
 
 _RECORD = re.compile(
     rb"\n((?:node=[^\s=]{1,255} )?)type=AVC msg=audit\((\d{10}\.\d{3}:\d+)\): avc:  denied  "
-    rb"(\{[^{}\"\n]*\} for  pid=)(\d+)( [^\n]*?scontext=[^ \n:]+:[^ \n:]+:[^ \n:]+:)(s\d[^ \n]*)"
-    rb"( tcontext=[^ \n:]+:[^ \n:]+:[^ \n:]+:)(s\d[^ \n]*)( tclass=[^\n]*)"
+    rb"(\{[^{}\"\n]*\} for  pid=)(\d+)( .*)"
 )
-_ODD = re.compile(rb"avc:|\n(?:node=[^\s=]{1,255} )?type=(?:AVC|USER_AVC|SELINUX_ERR|1[0-9]{3}) |SELINUX_ERR")
+_ODD = re.compile(
+    rb"\n(?!(?:node=[^\s=]{1,255} )?type=(?:AVC msg=audit\(\d{10}\.\d{3}:\d+\): avc:  denied  \{"
+    rb"|(?!AVC |USER_AVC |SELINUX_ERR |1)[\w\[\]]+ msg=audit\())"
+)
+"""A line that is neither a denial like these nor a record that is no denial. With exactly one ``audit(`` in each line
+no other record stands in the middle of one, but for a denial without a head of its own, which says ``avc:``."""
+_RECORD_HEAD = re.compile(rb"\n(?:node=[^\s=]{1,255} )?type=[\w\[\]]+ msg=audit\(")
 _STAMP = re.compile(rb" msg=audit\(([^()\n]*)\)")
+_LEVEL = re.compile(rb"s\d\S*\Z")
+_NO_LEVELS = -1
 _TWO_CATEGORIES = re.compile(rb"s0:c(0|[1-9]\d{0,3}),c(0|[1-9]\d{0,3})\Z")
 _NO_CATEGORIES = b"s0"
 _HIGHEST = (b"\xff", b"\xff")
 _MOST_PAIRS = 1 << 13
 _MOST_BUCKETS = 1 << 14
+_MANY_EVENTS = 8
 _BACK, _AHEAD = 1 << 14, 1 << 17
 _EPOCH_DIGITS = 10
-_OFTEN = 0xFF
-"""A bucket forgets each time it has counted so many more records."""
+_MOST_KNOWN = 1 << 14
+_ROOM = 64
+"""So many records are known by their text that go to one bucket. Where each has levels of its own, none comes again."""
+_MANY = 256
+"""A bucket with more pairs of levels than these forgets some."""
 
 
 class _Bucket:
     """Denials whose bytes differ in nothing but process, time and levels, and whose levels compare alike."""
 
-    __slots__ = ("denial", "exemplars", "first", "last", "levels", "limit", "records")
+    __slots__ = ("denial", "exemplars", "first", "last", "levels", "limit", "records", "room")
 
     def __init__(self, denial: Denial) -> None:
         self.denial = denial
@@ -54,6 +67,7 @@ class _Bucket:
         self.first = b"\xff"
         self.last = b""
         self.exemplars = 1
+        self.room = _ROOM
         self.levels: set[Pair] = set()
         self.limit = _HIGHEST
         """A pair that isn't below it is none of the smallest."""
@@ -72,15 +86,17 @@ class PlainLines:
         self._tally = tally
         self._window = window
         self._judge = judge
-        self._buckets: dict[tuple[bytes, bytes, bytes, bytes, bytes, int], _Bucket] = {}
+        self._buckets: dict[Shape, _Bucket] = {}
+        self._known: dict[tuple[bytes, bytes, bytes], _Bucket] = {}
         self._pairs: dict[Pair, int] = {}
-        self._numbers: dict[LevelRelations, int] = {}
-        self._relations: list[LevelRelations] = []
+        self._relations = list(_USUAL)
         self._low = _stamp(options.since) if options.since is not None else b""
         self._high = _stamp(options.until) if options.until is not None else b"\xff"
         self._loads = {f"node={host} ".encode() if host else b"": _stamp(time) for host, time in options.loads.items()}
+        self._limited = bool(self._low or self._loads or self._high != b"\xff")
         self._open: dict[bytes, None] = {}
         self._looked: set[bytes] = set()
+        self._places: dict[bytes, list[int]] = {}
         self._block = b""
         self._at = 0
 
@@ -89,8 +105,11 @@ class PlainLines:
 
         False, and nothing done, for a block that isn't plain.
         """
-        lines = block.count(b"\n")
-        if block.count(b" msg=audit(") != lines or not block.startswith((b"\ntype=", b"\nnode=")):
+        # Two bytes are counted in half the time that one takes; a line of another beginning is seen below.
+        lines, begun = block.count(b"\nt"), block.count(b"audit(")
+        if lines != begun:
+            lines += block.count(b"\nn")
+        if lines != begun:
             return False
         records = _RECORD.findall(block)
         odd = self._odd_lines(block, len(records))
@@ -109,28 +128,32 @@ class PlainLines:
         """Hand everything on to the tally."""
         for bucket in self._buckets.values():
             if bucket.records:
+                bucket.forget()
                 levels = (f"{own.decode()} -> {other.decode()}" for own, other in bucket.levels)
                 first, last = _milliseconds(bucket.first), _milliseconds(bucket.last)
                 self._tally.repeated(bucket.denial, bucket.records, first, last, levels)
         self._buckets.clear()
+        self._known.clear()
 
     # ---- what is odd ----
 
     def _odd_lines(self, block: bytes, records: int) -> Optional[list[int]]:
-        """Where lines begin that may be denials of another form; None where there are many."""
-        if (
-            block.count(b"avc:") == records == block.count(b"type=AVC ")
-            and b"SELINUX_ERR" not in block
-            and b"type=1" not in block
-        ):
-            return []
+        """Where lines begin that may be denials of another form; None where there are many, and where a line begins no
+        record."""
         starts: dict[int, None] = {}
         for found in _ODD.finditer(block):
-            start = found.start() if found[0][:1] == b"\n" else block.rfind(b"\n", 0, found.start())
-            if start not in starts and not _RECORD.match(block, start):
-                starts[start] = None
-                if len(starts) > 64 + records:
-                    return None
+            starts[found.start()] = None
+            if len(starts) > 64 + records or not _RECORD_HEAD.match(block, found.start()):
+                return None
+        if block.count(b"avc:") != records:
+            at = block.find(b"avc:")
+            while at >= 0:
+                start = block.rfind(b"\n", 0, at)
+                if not _RECORD.match(block, start):
+                    starts[start] = None
+                    if len(starts) > 64 + records:
+                        return None
+                at = block.find(b"avc:", at + 1)
         return sorted(starts)
 
     def _judge_odd(self, at: int, line: int) -> None:
@@ -144,42 +167,60 @@ class PlainLines:
     # ---- the records ----
 
     def _count(self, records: list[tuple[bytes, ...]], line: int) -> None:
-        buckets, pairs = self._buckets, self._pairs
-        low, high, loads = self._low, self._high, self._loads
-        limited = bool(low or loads or high != b"\xff")
-        for node, stamp, ask, pid, mid, own, to, other, end in records:
-            pair = (own, other)
-            relation = pairs.get(pair)
-            if relation is None:
-                relation = self._relate(pair)
-            bucket = buckets.get((node, ask, mid, to, end, relation))
-            if bucket is None or bucket.exemplars < EACH:
-                self._slowly((node, ask, mid, to, end, relation), bucket, (stamp, pid, own, other), line)
-                continue
-            if limited and not (low <= stamp < high and loads.get(node, b"") <= stamp):
-                self._tally.filtered(1)
+        """Count each record in the bucket of its shape. Of most logs nearly every record has come before but for its
+        process and time: then what its text says need not be worked out again."""
+        known = self._known
+        for node, stamp, ask, pid, rest in records:
+            bucket = known.get((node, ask, rest))
+            if bucket is None:
+                pair, shape = self._shape(node, ask, rest)
+                bucket = self._buckets.get(shape)
+                if bucket is None or bucket.exemplars < EACH:
+                    text = b"".join((node, b"type=AVC msg=audit(", stamp, b"): avc:  denied  ", ask, pid, rest))
+                    self._slowly(text, shape, bucket, (stamp, *pair), line)
+                    continue
+                if self._limited and self._is_left_out(node, stamp):
+                    continue
+                if pair < bucket.limit:
+                    bucket.levels.add(pair)
+                    if len(bucket.levels) > _MANY:
+                        bucket.forget()
+                if bucket.room:
+                    bucket.room -= 1
+                    known[node, ask, rest] = bucket
+            elif self._limited and self._is_left_out(node, stamp):
                 continue
             bucket.records += 1
             if stamp > bucket.last:  # noqa: PLR1730  (max and min take half as long again as all of this loop)
                 bucket.last = stamp
             if stamp < bucket.first:  # noqa: PLR1730
                 bucket.first = stamp
-            if pair < bucket.limit:
-                bucket.levels.add(pair)
-                if not bucket.records & _OFTEN:
-                    bucket.forget()
+        if len(known) > _MOST_KNOWN:
+            known.clear()
+
+    def _shape(self, node: bytes, ask: bytes, rest: bytes) -> tuple[Pair, Shape]:
+        """A record taken apart: its levels, and everything else."""
+        mid, _, behind = rest.partition(b" scontext=")
+        own, _, behind = behind.partition(b" tcontext=")
+        other, _, end = behind.partition(b" tclass=")
+        pair = level, of_other = own.split(b":", 3)[-1], other.split(b":", 3)[-1]
+        relation = _usual(level, of_other)
+        if relation is None:
+            relation = self._relate(pair)
+        return pair, (node, ask, mid, own[: -len(level)], other[: -len(of_other)], end, relation)
+
+    def _is_left_out(self, node: bytes, stamp: bytes) -> bool:
+        """Whether the options leave a record out, which is counted."""
+        if self._low <= stamp < self._high and self._loads.get(node, b"") <= stamp:
+            return False
+        self._tally.filtered(1)
+        return True
 
     def _slowly(
-        self,
-        shape: tuple[bytes, bytes, bytes, bytes, bytes, int],
-        bucket: Optional[_Bucket],
-        varying: tuple[bytes, bytes, bytes, bytes],
-        line: int,
+        self, text: bytes, shape: Shape, bucket: Optional[_Bucket], varying: tuple[bytes, bytes, bytes], line: int
     ) -> None:
-        """One record with what else its block tells of its event."""
-        node, ask, mid, to, end, relation = shape
-        stamp, pid, own, other = varying
-        text = b"".join((node, b"type=AVC msg=audit(", stamp, b"): avc:  denied  ", ask, pid, mid, own, to, other, end))
+        """One record with what else its block tells of its event. ``varying``: its stamp and levels."""
+        stamp, own, other = varying
         levels = f"{own.decode('latin-1')} -> {other.decode('latin-1')}"
         self._at = at = self._block.find(b"\n" + text, self._at)
         if bucket is not None:
@@ -194,7 +235,7 @@ class PlainLines:
                 self._judge(one._replace(line=number) for one in found)
                 return
             denial = read
-            if self._is_regular(denial, text, found[0], relation, levels):
+            if self._is_regular(denial, text, found[0], shape[-1], levels):
                 self._buckets[shape] = _Bucket(denial)
         self._window.denial(denial)
         self._event(stamp, at)
@@ -203,7 +244,8 @@ class PlainLines:
         """Whether others of its shape differ from a record in nothing else: its fields are where they were taken for,
         once each."""
         return (
-            text.count(b"scontext=") == text.count(b"tcontext=") == text.count(b"avc:") == 1
+            relation != _NO_LEVELS
+            and text.count(b"scontext=") == text.count(b"tcontext=") == text.count(b"avc:") == 1
             and denial.levels == levels
             and denial.key.levels == self._relations[relation]
             and denial.time is not None
@@ -223,14 +265,26 @@ class PlainLines:
         if stamp in self._looked:
             return
         self._looked.add(stamp)
-        block, needle = self._block, b" msg=audit(%s)" % stamp
-        at = block.find(needle, begin, end)
-        while at >= 0:
+        block = self._block
+        for at in self._places_of(stamp, begin, end):
             start = block.rfind(b"\n", 0, at) + 1
             if not block.startswith(b"type=AVC ", start):
                 stop = block.find(b"\n", at)
                 self._companion(_line(block[start : stop if stop >= 0 else len(block)]).decode("latin-1"))
-            at = block.find(needle, at + 1, end)
+
+    def _places_of(self, stamp: bytes, begin: int, end: int) -> list[int]:
+        """Where records of an event have their stamps. For many events of a block those of all are found at once."""
+        if len(self._looked) > _MANY_EVENTS and not self._places:
+            for found in _STAMP.finditer(self._block):
+                self._places.setdefault(found[1], []).append(found.start())
+        if self._places:
+            return [at for at in self._places.get(stamp, ()) if begin <= at < end]
+        needle, places = b" msg=audit(%s)" % stamp, []
+        at = self._block.find(needle, begin, end)
+        while at >= 0:
+            places.append(at)
+            at = self._block.find(needle, at + 1, end)
+        return places
 
     def _companion(self, text: str) -> None:
         claim = heads.claim(text)
@@ -240,6 +294,7 @@ class PlainLines:
     def _begin(self, block: bytes) -> None:
         """Go on to a block, and to what it tells of events that began near the end of the one before it."""
         self._block, self._at = block, 0
+        self._places.clear()
         self._looked.clear()
         for stamp in self._open:
             self._companions(stamp, 0, _AHEAD)
@@ -249,36 +304,39 @@ class PlainLines:
     # ---- levels ----
 
     def _relate(self, pair: Pair) -> int:
-        """A number for how two levels compare."""
+        """A number for how two levels compare; _NO_LEVELS where they are none."""
+        if pair in self._pairs:
+            return self._pairs[pair]
+        if not (_LEVEL.match(pair[0]) and _LEVEL.match(pair[1])):
+            return _NO_LEVELS
         if len(self._pairs) > _MOST_PAIRS:
             self._pairs.clear()
-        found = _relations(*pair)
-        number = self._numbers.get(found)
-        if number is None:
-            number = self._numbers[found] = len(self._relations)
+        found = relate(pair[0].decode("latin-1"), pair[1].decode("latin-1"))
+        if found not in self._relations:
             self._relations.append(found)
-        self._pairs[pair] = number
+        number = self._pairs[pair] = self._relations.index(found)
         return number
 
 
-_DOMINATES = relate("s0:c1", "s0")
-_INCOMPARABLE = relate("s0:c1", "s0:c2")
+_USUAL = (EQUAL_LEVELS, relate("s0:c1", "s0"), relate("s0:c1", "s0:c2"))
+_EQUAL, _DOMINATES, _INCOMPARABLE = range(3)
 
 
-def _relations(own: bytes, other: bytes) -> LevelRelations:
-    """What ``relate`` says, said at once for what most processes in containers have: two categories."""
+def _usual(own: bytes, other: bytes) -> Optional[int]:
+    """What ``relate`` says, as its place in _USUAL, said at once for what most processes in containers have: two
+    categories. None for others."""
     mine = _TWO_CATEGORIES.match(own)
-    if mine:
-        if other == _NO_CATEGORIES:
-            return _DOMINATES
-        theirs = _TWO_CATEGORIES.match(other)
-        if theirs:
-            (one, two), (third, fourth) = mine.groups(), theirs.groups()
-            if own == other:
-                return EQUAL_LEVELS
-            if one != two and third != fourth and (one, two) != (fourth, third):
-                return _INCOMPARABLE
-    return relate(own.decode("latin-1"), other.decode("latin-1"))
+    if mine is None:
+        return None
+    if other == _NO_CATEGORIES:
+        return _DOMINATES
+    theirs = _TWO_CATEGORIES.match(other)
+    if theirs is None:
+        return None
+    if own == other:
+        return _EQUAL
+    (one, two), (third, fourth) = mine.groups(), theirs.groups()
+    return _INCOMPARABLE if one != two and third != fourth and (one, two) != (fourth, third) else None
 
 
 # ---- bytes ----
