@@ -7,13 +7,13 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
 from polkit.audit import Ledger, dump, read_logs, read_options
 from polkit.bundle.archive import SUFFIXES, check_output, source_date_epoch, write_bundle
-from polkit.bundle.exporters import Shipment, build_packages, check_exports, export
+from polkit.bundle.exporters import Exported, Shipment, build_packages, check_exports, export
 from polkit.bundle.lists import FACTS, facts_text, script_lists
 from polkit.bundle.manifest import manifest_text, target_entry
 from polkit.bundle.project import Project, read_project, with_targets
@@ -22,6 +22,8 @@ from polkit.bundle.readme import readme_text
 from polkit.bundle.signing import read_signers, sign
 from polkit.bundle.signing_files import check_beside, embedded, origin_files, write_beside
 from polkit.bundle.targets import TargetBuild, build_targets, check_version, cil_of
+from polkit.bundle.versions_checked import Standing, refuse_low_version, standing, standing_object
+from polkit.bundle.versions_written import write_version
 from polkit.errors import MissingDependency, UsageError
 from polkit.files import write_whole
 from polkit.minimize import Progress, Proof, ascii_only, plan_text, proof_text
@@ -38,7 +40,8 @@ _COMPILERS = {"checkmodule": ["checkmodule", "-V"], "checkpolicy": ["checkpolicy
 @dataclass(frozen=True)
 class Packaged:
     """A bundle that was written: its directory, the archive beside it, its manifest, what keeps it from being fit to be
-    shipped, by target, the packages that were built of it, and the statement and signatures beside the archive."""
+    shipped, by target, the packages that were built of it, the statement and signatures beside the archive, and how it
+    stands to what was released before."""
 
     name: str
     version: str
@@ -49,6 +52,7 @@ class Packaged:
     notes: tuple[str, ...]
     packages: tuple[Path, ...] = ()
     beside: tuple[Path, ...] = ()
+    standing: Standing = field(default_factory=Standing)
 
     @property
     def exit_code(self) -> int:
@@ -67,24 +71,86 @@ def package(
     exports: Sequence[str] = (),
     keys: Sequence[str] = (),
     builder: Optional[str] = None,
+    against: Optional[Path] = None,
+    bump: bool = False,
 ) -> Packaged:
     """Build the bundle of the project in ``directory``: ``output/NAME-VERSION/`` and the archive beside it.
 
     ``output``: ``dist`` in the project when None. ``targets``: policies for targets, besides those of ``polkit.toml``.
     ``exports``: other forms that go with it, the words of ``EXPORTERS``; packages built of them lie beside the archive.
     ``keys``: what to sign with, as ``--sign`` takes it; ``builder``: the URI of who builds, for the provenance.
-    The same project and policies give the same bytes. Raises UsageError for what is no project and for an output that
-    exists, unless ``force``; SourceError, CompileError, MissingDependency.
+    ``against``: the bundle released before, else the last one in ``output`` or ``dist``. A version too low for what is
+    granted is raised with ``bump``, else refused, as one is that was released with other content (unless ``force``).
+    The same project and policies give the same bytes, and what lies there already stays. Raises PolkitError for a
+    version that is refused, UsageError for what is no project; SourceError, CompileError, MissingDependency.
     """
     signers, builder = read_signers(keys), check_builder(builder)
     project = with_targets(read_project(directory), targets or {})
-    epoch = source_date_epoch()
     place = output if output is not None else directory / "dist"
-    top = f"{project.name}-{project.version}"
-    check_output(place, top, compression, force)
-    check_beside(place, top, signers, force)
     forms = check_exports(exports, project, place, force)
-    builds = tuple(_relative(one, project) for one in build_targets(project, with_proof, progress))
+    asked = _Asked(forms, compression, with_proof, source_date_epoch(), builder, progress)
+    made = _made(project, asked)
+    found = standing(project, made.builds, made.files, (place, directory / "dist"), against, force, progress)
+    if bump and found.demand is not None and not found.allows(project.version):
+        write_version(project, found.demand.next_version, found.demand)
+        project = with_targets(read_project(directory), targets or {})
+        made = _made(project, asked)
+    else:
+        refuse_low_version(found, project, made.files)
+    if found.lies_in(place) and found.released is not None and not force:
+        if made.archive_in(place).exists() and not signers:
+            return _packaged(project, made, found, place)
+        made, force = replace(made, files=found.released.files), True
+    check_output(place, made.top, compression, force)
+    check_beside(place, made.top, signers, force)
+    signatures = tuple(sign(signer, made.files[SUMS]) for signer in signers)
+    files = {**made.files, **embedded(signatures)}
+    archive = write_bundle(place, made.top, files, asked.epoch, compression, force)
+    beside = write_beside(place, made.top, archive, made.origin, signatures)
+    built = build_packages(forms, made.shipment, made.exported, archive)
+    for name, content in built.files.items():
+        write_whole(place / name, (content,))
+    notes = (*built.notes, *(one.note for one in signatures if one.note))
+    packages = tuple(place / name for name in sorted(built.files))
+    return _packaged(project, made, found, place, notes, packages, beside)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked of a build, besides its project."""
+
+    forms: tuple[str, ...]
+    compression: str
+    with_proof: bool
+    epoch: int
+    builder: str
+    progress: Optional[Progress]
+    proofs: dict[str, Proof] = field(default_factory=dict)
+    """Made so far: a module of which the version alone was raised is not proven again."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A bundle in memory: the name of its directory, its files, and what else they were made with; ``origin`` is the
+    predicate of its provenance."""
+
+    top: str
+    builds: tuple[TargetBuild, ...]
+    files: Mapping[str, bytes]
+    shipment: Shipment
+    exported: Exported
+    origin: Mapping[str, Any]
+
+    def archive_in(self, place: Path) -> Path:
+        """The archive's path."""
+        return place / self.shipment.archive
+
+
+def _made(project: Project, asked: _Asked) -> _Made:
+    """Everything that goes into the bundle."""
+    top = f"{project.name}-{project.version}"
+    built = build_targets(project, asked.with_proof, asked.progress, asked.proofs)
+    builds = tuple(_relative(one, project) for one in built)
     files = {
         **_source_files(project),
         **{path: content for build in builds for path, content in _target_files(project, build).items()},
@@ -92,30 +158,41 @@ def package(
         **_script_files(project, builds),
         "README.md": ascii_only(readme_text(project, builds)).encode("ascii"),
     }
-    shipment = Shipment(project, builds, dict(files), epoch, f"{top}{SUFFIXES[compression]}")
-    exported = export(forms, shipment)
+    shipment = Shipment(project, builds, dict(files), asked.epoch, f"{top}{SUFFIXES[asked.compression]}")
+    exported = export(asked.forms, shipment)
     files.update(exported.files)
     compilers = _compiler_versions()
-    origin, found = origin_files(project, builds, files, compilers, epoch, builder)
-    files.update(origin)
-    manifest = manifest_text(project, builds, files, compilers, epoch)
-    files[MANIFEST] = manifest.encode("ascii")
+    more, origin = origin_files(project, builds, files, compilers, asked.epoch, asked.builder)
+    files.update(more)
+    files[MANIFEST] = manifest_text(project, builds, files, compilers, asked.epoch).encode("ascii")
     files[SUMS] = _sums(files)
-    signatures = tuple(sign(signer, files[SUMS]) for signer in signers)
-    files.update(embedded(signatures))
-    archive = write_bundle(place, top, files, epoch, compression, force)
-    beside = write_beside(place, top, archive, found, signatures)
-    built = build_packages(forms, shipment, exported, archive)
-    for name, content in built.files.items():
-        write_whole(place / name, (content,))
-    failed = tuple(f"{build.name}: {reason}" for build in builds for reason in build.failed)
-    notes = tuple(f"{build.name}: no module: {build.reason}" for build in builds if build.package is None)
-    if not builds:
-        notes = ("polkit.toml names no target, so there is no compiled module: source only",)
-    notes = (*notes, *exported.notes, *built.notes, *(one.note for one in signatures if one.note))
-    packages = tuple(place / name for name in sorted(built.files))
+    return _Made(top, builds, files, shipment, exported, origin)
+
+
+def _packaged(
+    project: Project,
+    made: _Made,
+    found: Standing,
+    place: Path,
+    notes: tuple[str, ...] = (),
+    packages: tuple[Path, ...] = (),
+    beside: tuple[Path, ...] = (),
+) -> Packaged:
+    failed = tuple(f"{build.name}: {reason}" for build in made.builds for reason in build.failed)
+    missing = tuple(f"{build.name}: no module: {build.reason}" for build in made.builds if build.package is None)
+    if not made.builds:
+        missing = ("polkit.toml names no target, so there is no compiled module: source only",)
     return Packaged(
-        project.name, project.version, place / top, archive, json.loads(manifest), failed, notes, packages, beside
+        name=project.name,
+        version=project.version,
+        directory=place / made.top,
+        archive=made.archive_in(place),
+        manifest=json.loads(made.files[MANIFEST]),
+        failed=failed,
+        notes=(*missing, *made.exported.notes, *notes),
+        packages=packages,
+        beside=beside,
+        standing=found,
     )
 
 
@@ -129,6 +206,7 @@ def packaged_text(packaged: Packaged) -> str:
         "beside": [str(path) for path in packaged.beside],
         "failed": list(packaged.failed),
         "notes": list(packaged.notes),
+        "release": standing_object(packaged.standing),
     }
     return json.dumps(found, indent=2) + "\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -38,8 +39,8 @@ _VERSION = re.compile(r"^\s*module\s+(\S+)\s+([\d.]+)\s*;", re.MULTILINE)
 @dataclass(frozen=True)
 class TargetBuild:
     """What one target gets. ``package`` is its ``.pp`` (or CIL, then ``suffix`` says so), None where it gets no module:
-    ``reason`` says why. ``te`` and ``fc`` are the texts it was compiled from. ``failed``: one sentence for each gate
-    and statement of the proof that does not hold."""
+    ``reason`` says why. ``te`` and ``fc`` are the texts it was compiled from, ``cil`` what it says. ``failed``:
+    one sentence for each gate and statement of the proof that does not hold."""
 
     name: str
     policydb: int
@@ -50,6 +51,7 @@ class TargetBuild:
     te: str = ""
     fc: str = ""
     package: Optional[bytes] = None
+    cil: str = ""
     suffix: str = ".pp"
     claims: Claims = field(default_factory=Claims)
     attributes: frozenset[str] = frozenset()
@@ -58,12 +60,15 @@ class TargetBuild:
 
 
 def build_targets(
-    project: Project, with_proof: bool = True, progress: Optional[Progress] = None
+    project: Project,
+    with_proof: bool = True,
+    progress: Optional[Progress] = None,
+    proofs: Optional[dict[str, Proof]] = None,
 ) -> tuple[TargetBuild, ...]:
-    """Every target of a project, by name. Raises what ``draft``, ``prove`` and the compilers raise, with the target's
-    name."""
+    """Every target of a project, by name. ``proofs``: made before, and filled with those that are made. Raises what
+    ``draft``, ``prove`` and the compilers raise, with the target's name."""
     drafts: dict[tuple[str, Optional[str]], Draft] = {}
-    proofs: dict[str, Proof] = {}
+    proofs = {} if proofs is None else proofs
     return tuple(
         _Builder(project, name, target, with_proof, progress, drafts, proofs).build()
         for name, target in project.config.targets.items()
@@ -152,13 +157,14 @@ class _Builder:
 
     def _proven(self, build: TargetBuild, request: Request, package: bytes) -> TargetBuild:
         assert build.info is not None
-        key = f"{build.info.sha256} {request.policy} {request.store} {build.te}"
+        # The version is no part of the CIL, and the policy knows none.
+        key = f"{build.info.sha256} {request.policy} {request.store} {build.cil}"
         if key not in self.proofs:
             with tempfile.TemporaryDirectory(prefix="polkit-") as scratch:
                 module = Path(scratch) / f"{self.project.name}{build.suffix}"
                 module.write_bytes(package)
                 self.proofs[key] = prove(module, request, progress=self.progress, choices=request.choices)
-        proof = self.proofs[key]
+        proof = replace(self.proofs[key], sha256=hashlib.sha256(package).hexdigest())
         words = (("covered", proof.covered), ("contained", proof.contained), ("safe", proof.safe))
         failed = tuple(f"the proof fails: it is not {word}" for word, holds in words if holds is False)
         return replace(build, proof=proof, failed=(*build.failed, *failed))
@@ -208,7 +214,7 @@ class _Builder:
         # All of these were there when it was linked: what is no type is an attribute, one without members included.
         attributes = frozenset(one for one in names if policy.type_name(one) is None)
         suffix = ".pp" if build.te else ".cil"
-        return replace(build, package=package, suffix=suffix, claims=claims, attributes=attributes)
+        return replace(build, package=package, cil=cil, suffix=suffix, claims=claims, attributes=attributes)
 
 
 def _around(old: str, generated: str, name: str, needed: bool) -> str:

@@ -35,6 +35,13 @@ import click
     help="Sign with an OpenSSH key (a file; a .pub for ssh-agent), gpg:KEYID or cosign:KEY. Repeatable.",
 )
 @click.option("--builder", metavar="URI", help="Who builds, for the provenance.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="BUNDLE",
+    help="The bundle released before, a directory or archive; the last one in DIR/dist if not given.",
+)
+@click.option("--bump", is_flag=True, help="Raise the version in polkit.toml, source and changelog to what is needed.")
 @click.option("--no-proof", is_flag=True, help="Do not prove the modules; the bundle says so.")
 @click.option("--force", is_flag=True, help="Overwrite a bundle that exists.")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -46,6 +53,8 @@ def command(
     exports: tuple[str, ...],
     keys: tuple[str, ...],
     builder: Optional[str],
+    against: Optional[Path],
+    bump: bool,
     compression: str,
     no_proof: bool,
     force: bool,
@@ -57,7 +66,7 @@ def command(
     For each target of polkit.toml the module is made from the evidence on that target's policy, compiled in the format
     it can load, and proven. With it go source, manifest, evidence, a README for the customer's security team, and
     scripts that install, verify, roll back and uninstall. The same project gives the same bytes. Exits with 1 when a
-    gate or a proof fails.
+    gate or a proof fails, and when the version is too low for what is granted beyond the last release.
 
     \b
     polkit package vllm --target el9=policies/el9
@@ -68,7 +77,7 @@ def command(
     named = dict(_pair(text) for text in targets)
     packaged = read_with_progress(
         lambda _, progress: package(
-            directory, output, named, compression, force, not no_proof, progress, exports, keys, builder
+            directory, output, named, compression, force, not no_proof, progress, exports, keys, builder, against, bump
         ),
         quiet,
     )

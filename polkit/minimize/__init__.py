@@ -24,6 +24,7 @@ from polkit.minimize.choices import (
 from polkit.minimize.device_commands import command_lines
 from polkit.minimize.empty_domain import empty_domain
 from polkit.minimize.gates import breaches
+from polkit.minimize.generic_types import why_generic
 from polkit.minimize.inspect import read_inspect
 from polkit.minimize.interfaces import NEVERALLOW, Allowance, propose_calls
 from polkit.minimize.into_project import FileChange, ascii_only
@@ -40,6 +41,7 @@ from polkit.minimize.job import (
     without_remedy,
 )
 from polkit.minimize.joining import join_rules
+from polkit.minimize.own_ports import GENERIC_PORTS
 from polkit.minimize.paths import Mount, PathMap, join_maps, parse_mount
 from polkit.minimize.plan_json import plan_object, plan_text
 from polkit.minimize.planning import make_plan
@@ -58,6 +60,7 @@ from polkit.minimize.question import Settings
 from polkit.minimize.running import how_to_run
 
 __all__ = [
+    "GENERIC_PORTS",
     "LATER_KEY",
     "NEVERALLOW",
     "Allowance",
@@ -112,5 +115,6 @@ __all__ = [
     "read_choices",
     "read_inspect",
     "save_choices",
+    "why_generic",
     "without_remedy",
 ]

@@ -30,7 +30,7 @@ from polkit.policy.nopolicy import NoPolicy
 from polkit.policy.oracle import Oracle, OracleAnswer
 from polkit.policy.risk import Risk, assess, risk_ids, risk_named
 from polkit.policy.store import Expression, parse_at
-from polkit.policy.succession import DoesNotLink, ModuleFile, Succession, succession
+from polkit.policy.succession import STRUCTURAL, DoesNotLink, ModuleFile, Succession, succession
 from polkit.policy.target import load
 from polkit.policy.violations import Violation
 from polkit.policy.whatif import WhatIf, remember_baseline, what_if
@@ -49,6 +49,7 @@ def load_policy(policy: str = "auto", store: Optional[str] = None) -> TargetPoli
 __all__ = [
     "EVERY_COMMAND",
     "OPERATIONS",
+    "STRUCTURAL",
     "Access",
     "AccessChange",
     "BooleanSet",
