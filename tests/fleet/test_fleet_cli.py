@@ -104,11 +104,11 @@ def test_without_on_nothing_of_dask_is_loaded(polkit: Polkit, nodes: Path) -> No
 
 
 def test_progress_is_shown_on_a_terminal(cluster: Cluster, tmp_path: Path) -> None:
-    for node in range(60):
+    for node in range(240):
         (tmp_path / f"{node}.log").write_text(node_log(node, 250))
     command = ["-m", "polkit", "collect", "--on", cluster.address, "*.log", "-o", "x"]
     child = pexpect.spawn(sys.executable, command, cwd=str(tmp_path), timeout=60, dimensions=(24, 80))
-    child.expect(r"[1-9]\d* of 60 units, \d+ MB")
+    child.expect(r"[1-9]\d* of 240 units, \d+ MB")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
