@@ -50,6 +50,8 @@ class Claims:
     grants: set[Grant] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
     """Statements of further kinds, as CIL."""
+    contexts: set[str] = field(default_factory=set)
+    """File contexts, as CIL."""
 
 
 def read_claims(cil: str) -> Claims:
@@ -104,7 +106,9 @@ def _read_one(item: tuple[Expression, ...], word: str, claims: Claims, condition
         claims.perms.add((str(tclass), str(operation)))
     elif word == "roletype" and item[1] == "object_r":
         return  # every type has it
-    elif word in _TRANSITIONS or word not in ("filecon", "typeattribute", "roleattribute"):
+    elif word == "filecon":
+        claims.contexts.add(as_text(item))
+    elif word in _TRANSITIONS or word not in ("typeattribute", "roleattribute"):
         claims.others.add(as_text(item))
 
 

@@ -77,7 +77,8 @@ def target_entry(project: Project, build: TargetBuild) -> dict[str, Any]:
         "structural": 0 if module is None else module.structural,
         "types": list(own_types(build)),
         "joins": [{"attribute": attribute, "type": type_} for attribute, type_ in sorted(build.claims.joins)],
-        "statements": sorted(build.claims.others),
+        # Where a module goes out as CIL, no .fc lists its contexts.
+        "statements": sorted(build.claims.others | (build.claims.contexts if build.suffix == ".cil" else set())),
         "requires": _requires(build),
         "ports": [{"protocol": one.protocol, "port": one.number, "type": one.type} for one in ports_of(build)],
         "booleans": dict(booleans_of(build)),

@@ -168,6 +168,9 @@ class TargetPolicy(Protocol):
     def attributes(self, type_: str) -> frozenset[str]:
         """The attributes of a type."""
 
+    def has_attribute(self, attribute: str) -> bool:
+        """The policy defines the type attribute, with or without types in it."""
+
     def types(self, attribute: str) -> frozenset[str]:
         """The types of an attribute; the type itself for a type; empty for an unknown name."""
 

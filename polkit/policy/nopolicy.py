@@ -71,6 +71,9 @@ class NoPolicy:
     def attributes(self, type_: str) -> frozenset[str]:
         return frozenset()
 
+    def has_attribute(self, attribute: str) -> bool:
+        return is_writable(attribute)
+
     def types(self, attribute: str) -> frozenset[str]:
         return frozenset((attribute,))
 

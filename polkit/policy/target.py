@@ -106,6 +106,9 @@ class LoadedPolicy:
     def attributes(self, type_: str) -> frozenset[str]:
         return self._rules.facts.attributes.get(self._rules.facts.canonical(type_), frozenset())
 
+    def has_attribute(self, attribute: str) -> bool:
+        return attribute in self._rules.facts.types
+
     def types(self, attribute: str) -> frozenset[str]:
         members = self._rules.facts.types.get(attribute)
         if members is not None:
