@@ -6,6 +6,7 @@ After Fedora's guidelines for a policy of one's own (fedoraproject.org/wiki/SELi
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -32,8 +33,8 @@ from polkit.module import PRIORITY, find_tool, run_tool
 
 MACROS = "macros.selinux"
 _LONGEST_SUMMARY = 79
-_FIRST_DATE = 631152000
-"""1 January 1990: rpm takes no earlier date in a changelog (build/parseChangelog.c)."""
+_FIRST_DATE = 789091200
+"""3 January 1995: rpm takes no year before 1990 in a changelog (build/parseChangelog.c), rpmlint none before 1995."""
 _UNEXPANDED = re.compile(r"%\{[^}\n]*\}?|%_?selinux_\w+")
 _NO_MODULE = "no target that is such a release gets a module"
 
@@ -44,7 +45,7 @@ def check(project: Project) -> tuple[str, ...]:
 
 
 def export(shipment: Shipment) -> Exported:
-    """The spec, and macros for a host that has none of its own."""
+    """The spec, macros for a host that has none of its own, and what rpmlint may say."""
     project, module = shipment.project, shipment.project.config.module
     targets = in_family(shipment, RPM)
     if not targets:
@@ -72,7 +73,9 @@ def export(shipment: Shipment) -> Exported:
         date=time.strftime("%a %b %d %Y", time.gmtime(max(shipment.epoch, _FIRST_DATE))),
     )
     notes = () if module.license else ("polkit.toml names no license; the package says NOASSERTION",)
-    return Exported({f"{package}.spec": text.encode("utf-8"), MACROS: rendered(f"{MACROS}.j2").encode("ascii")}, notes)
+    others = {MACROS: rendered(f"{MACROS}.j2"), f"{package}-rpmlintrc": rendered("rpmlintrc.j2", package=package)}
+    texts = {f"{package}.spec": text, **others}
+    return Exported({name: content.encode("utf-8") for name, content in texts.items()}, notes)
 
 
 def build(shipment: Shipment, texts: Mapping[str, bytes], archive: Path) -> Exported:
@@ -88,8 +91,8 @@ def build(shipment: Shipment, texts: Mapping[str, bytes], archive: Path) -> Expo
         place = Path(scratch)
         for name, content in texts.items():
             (place / name).write_bytes(content)
-        (place / archive.name).symlink_to(archive.resolve())
-        macros = [] if _has_macros(place) else ["--load", MACROS]
+        shutil.copyfile(archive, place / archive.name)
+        macros = [] if _has_macros(place) else ["--load", str(place / MACROS)]
         for target, release in in_family(shipment, RPM):
             name = _file_name(shipment.project, target.name, release)
             files[name] = _built(place, name, _defines(shipment, target, release), macros, shipment.epoch)
@@ -131,8 +134,8 @@ def _has_macros(place: Path) -> bool:
 
 
 def _environment(epoch: int) -> list[str]:
-    """``HOME`` is where rpm looks for macros of the user."""
-    return ["env", f"HOME={Path.home()}", f"SOURCE_DATE_EPOCH={epoch}"]
+    """``HOME`` is where rpm looks for macros of the user. It takes the time 0 for none."""
+    return ["env", f"HOME={Path.home()}", f"SOURCE_DATE_EPOCH={max(epoch, 1)}"]
 
 
 def _defines(shipment: Shipment, target: TargetBuild, release: Release) -> dict[str, str]:
