@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from polkit.bundle.claims import read_claims
-from polkit.bundle.sides import INHERITED, Rule, domain_of, own_types, rules_of
+from polkit.bundle.sides import INHERITED, Port, Rule, domain_of, own_types, rules_of
 from polkit.bundle.targets import TargetBuild, cil_of
 from polkit.model import TypeTransition
 
@@ -65,6 +65,14 @@ def rule_lines(rules: Iterable[Rule], names: Mapping[str, str]) -> Iterator[str]
                 yield f"({rule.kind} {source} {target} ({operation} {rule.tclass} ({' '.join(numbers)})))"
         else:
             yield f"({rule.kind} {source} {target} ({rule.tclass} ({' '.join(rule.perms)})))"
+
+
+def port_commands(ports: Iterable[Port], types: Iterable[str], block: str) -> Iterator[str]:
+    """How a host labels the ports: no block does, for one that has a label already would keep it from loading."""
+    own = frozenset(types)
+    for port in ports:
+        type_ = f"{block}.{port.type}" if port.type in own else port.type
+        yield f"semanage port -a -t {type_} -p {port.protocol} {port.number}"
 
 
 def renamed(statement: str, names: Mapping[str, str]) -> str:

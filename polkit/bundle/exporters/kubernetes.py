@@ -18,12 +18,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from polkit.bundle.exporters.block_cil import BlockParts, block_parts, renamed, rule_lines
+from polkit.bundle.exporters.block_cil import BlockParts, block_parts, port_commands, renamed, rule_lines
 from polkit.bundle.exporters.frame import Exported, Exporter, Shipment
 from polkit.bundle.exporters.workload import Workload, object_name, workload_of
 from polkit.bundle.exporters.yaml_text import yaml_text
 from polkit.bundle.paths import entries
-from polkit.bundle.sides import Rule
+from polkit.bundle.sides import Rule, ports_of
 from polkit.bundle.targets import TargetBuild
 from polkit.model import SELF
 
@@ -233,19 +233,23 @@ def _raw(profile: str, build: TargetBuild, parts: BlockParts, shared: _Shared) -
 def _raw_comments(name: str, profile: str, build: TargetBuild, parts: BlockParts, left: list[str]) -> Iterator[str]:
     yield f"What the SelinuxProfile {profile} can't hold. It names its domain: apply it when that one is installed."
     yield "It can't be a domain by itself: the operator takes neither `blockinherit` nor `roletype` in one."
-    contexts = entries(build.fc)
     if parts.types:
         yield f"Its types are called {name}_.TYPE on the nodes: the operator puts them in a block of that name."
-    if contexts:
-        yield "The operator takes no file contexts. On each node:"
-        for entry in contexts:
-            words = entry.context.split(":")
-            type_ = f"{name}_.{words[2]}" if len(words) > 2 and words[2] in parts.types else "".join(words[2:3])
-            kind = _KINDS.get(entry.kind, "a")
-            yield f"  semanage fcontext -a -f {kind} -t {shlex.quote(type_)} {shlex.quote(entry.pattern)}"
+    commands = (*_context_commands(name, build, parts), *port_commands(ports_of(build), parts.types, f"{name}_"))
+    if commands:
+        yield "The operator labels neither files nor ports. On each node:"
+        yield from (f"  {command}" for command in commands)
     if left:
         yield "Left out, because the operator does not take it:"
         yield from (f"  {one}" for one in left)
+
+
+def _context_commands(name: str, build: TargetBuild, parts: BlockParts) -> Iterator[str]:
+    for entry in entries(build.fc):
+        type_ = "".join(entry.context.split(":")[2:3])
+        type_ = f"{name}_.{type_}" if type_ in parts.types else type_
+        kind = _KINDS.get(entry.kind, "a")
+        yield f"semanage fcontext -a -f {kind} -t {shlex.quote(type_)} {shlex.quote(entry.pattern)}"
 
 
 EXPORTER = Exporter("profiles of the Security Profiles Operator, and pods", export)

@@ -41,7 +41,7 @@ def _quadlet(workload: Workload) -> Iterator[str]:
     yield from _level_comment(workload)
     for mount in workload.mounts:
         if mount not in mounts:
-            yield f"# Not in this unit, for its characters: {printable(mount.host)} as {printable(mount.container)}"
+            yield f"# Not in this unit, for its characters: {printable(mount.host)} as {printable(mount.container)}."
         elif not mount.label:
             yield f"# {mount.host} keeps the host's label: the module has none for it."
     yield "[Unit]"

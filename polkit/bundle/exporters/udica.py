@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from polkit.bundle.exporters.block_cil import BlockParts, block_parts, renamed, rule_lines
+from polkit.bundle.exporters.block_cil import BlockParts, block_parts, port_commands, renamed, rule_lines
 from polkit.bundle.exporters.frame import Exported, Exporter, Shipment
 from polkit.bundle.exporters.workload import Workload, workload_of
-from polkit.bundle.sides import Rule
+from polkit.bundle.sides import Rule, ports_of
 from polkit.module import PRIORITY
 
 _TEMPLATES = "/usr/share/udica/templates"
@@ -30,7 +30,9 @@ def export(shipment: Shipment) -> Exported:
             notes.append(f"{build.name}: the module has no domain of its own, which a block is for")
             continue
         block = block_name(workload.name)
-        lines = _lines(block, workload, block_parts(build))
+        parts = block_parts(build)
+        ports = port_commands(ports_of(build), parts.types, block)
+        lines = (*_head(block, workload), *(f";   {command}" for command in ports), *_lines(block, workload, parts))
         files[f"{build.name}/{block}.cil"] = "".join(f"{line}\n" for line in lines).encode("ascii")
     return Exported(files, tuple(notes))
 
@@ -40,14 +42,17 @@ def block_name(name: str) -> str:
     return f"{_BLOCK.sub('_', name)}_udica"
 
 
-def _lines(block: str, workload: Workload, parts: BlockParts) -> Iterator[str]:
+def _head(block: str, workload: Workload) -> Iterator[str]:
     templates = [] if workload.base is None else ["base_container", *(["net_container"] if workload.network else [])]
     yield f"; {workload.name} {workload.version} as udica writes it, for the target {workload.target}."
     paths = " ".join(f"{_TEMPLATES}/{template}.cil" for template in templates)
-    yield f"; semodule -X {PRIORITY} -i {' '.join((f'{block}.cil', paths)).strip()}"
-    yield f"; podman run --security-opt label=type:{block}.process ..."
     if workload.base is not None:
         yield f"; The templates stand in for what {workload.base} may: the bundle's proof is not one of this block."
+    yield f";   semodule -X {PRIORITY} -i {' '.join((f'{block}.cil', paths)).strip()}"
+    yield f";   podman run --security-opt label=type:{block}.process ..."
+
+
+def _lines(block: str, workload: Workload, parts: BlockParts) -> Iterator[str]:
     yield f"(block {block}"
     yield from (f"    {line}" for line in _statements(block, workload, parts))
     yield ")"
