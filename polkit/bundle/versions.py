@@ -86,7 +86,8 @@ class _Compared:
         claims = [read_claims(one.cil) for one in (*before, *after)]
         own = frozenset(type_ for one in claims for type_ in one.types)
         policy = load_policy(*named)
-        yield from host_reasons(Host(build.name, policy, own, new.base or new.domain or ""), old, new)
+        bases = (base for base in self.project.config.minimize.bases if policy.type_name(base) is not None)
+        yield from host_reasons(Host(build.name, policy, own, new.base or next(bases, "")), old, new)
         if _statements(before) != _statements(after):
             yield from self._rules(build.name, named, build.info, policy, before, after, own, _heir(old, new))
 
@@ -114,7 +115,7 @@ class _Compared:
                 # It can't be installed there any more, so all that the new one grants is new.
                 self.known[key] = succession(files, info, (), after, own, None)
         yield from _reasons(target, self.known[key], own, policy)
-        yield from _new_types(target, before, after, own, self.known[key])
+        yield from _declared_reasons(target, before, after, own, self.known[key])
 
     def _module(self, build: TargetBuild) -> tuple[ModuleFile, ...]:
         if build.package is None:
@@ -233,21 +234,23 @@ def _statement_step(text: str, is_new: bool, among_own: bool, flipped: set[str])
     return Step.MINOR if kind in _AMONG_OWN and among_own else Step.MAJOR
 
 
-def _new_types(
+def _declared_reasons(
     target: str,
     before: tuple[ModuleFile, ...],
     after: tuple[ModuleFile, ...],
     own: frozenset[str],
     found: Succession,
 ) -> Iterator[Reason]:
-    """Types that the module did not declare before, and the attributes they join beyond those of their kind."""
+    """Types that the module did not declare before, and attributes that its types join beyond those of their kind."""
     old, new = ([read_claims(one.cil) for one in side] for side in (before, after))
     known = {type_ for one in old for type_ in one.types}
+    joins = {join for one in old for join in one.joins}
     for claims in new:
         for type_ in sorted(claims.types - known):
             yield Reason(Step.MINOR, target, f"type {type_} is new")
-        for attribute, type_ in sorted(claims.joins):
-            if type_ not in known and attribute not in STRUCTURAL:
+        for attribute, type_ in sorted(claims.joins - joins):
+            # A binary policy has lost the attributes that only neverallow rules name.
+            if type_ in known or attribute not in STRUCTURAL:
                 yield _joined_reason(target, type_, attribute, own, found)
     for type_ in sorted(known - {type_ for claims in new for type_ in claims.types}):
         yield Reason(Step.PATCH, target, f"type {type_} is gone")

@@ -18,7 +18,7 @@ import pytest
 import zstandard
 
 from polkit.bundle import Packaged, package
-from polkit.errors import UsageError
+from polkit.errors import PolkitError, UsageError
 from polkit.module import build_package
 from tests.bundle.making import evidence, make_project, semodule, small_host
 from tests.records import avc
@@ -146,7 +146,7 @@ def test_what_is_there_is_not_overwritten_unasked(tmp_path: Path, host: Path) ->
     packaged = package(project, tmp_path / "out")
     assert packaged.notes == ("polkit.toml names no target, so there is no compiled module: source only",)
     (packaged.directory / "stray").write_text("x", encoding="utf-8")
-    with pytest.raises(UsageError, match="exists"):
+    with pytest.raises(PolkitError, match="released with other content: stray differs"):
         package(project, tmp_path / "out")
     package(project, tmp_path / "out", force=True)
     assert not (packaged.directory / "stray").exists()
