@@ -6,6 +6,7 @@ a compressed file asks for them.
 
 from __future__ import annotations
 
+from polkit.audit.ahead import collect_ahead
 from polkit.audit.collection import check_output, collection_text, ledger_bytes, summary_object, write_ledger
 from polkit.audit.host import collect, read_host_logs
 from polkit.audit.ledger import Ledger, Partial, merge, totals
@@ -32,6 +33,7 @@ __all__ = [
     "check_output",
     "check_regular",
     "collect",
+    "collect_ahead",
     "collection_text",
     "dump",
     "find_sources",

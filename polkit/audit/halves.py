@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Callable, NamedTuple, Optional
+from typing import BinaryIO, Callable, NamedTuple, Optional
 
 from polkit.audit.blocks import BLOCK, as_utf8, is_plain
 from polkit.audit.events import EventWindow
 from polkit.audit.lanes import REACH, count_content, tell_rest
 from polkit.audit.ledger_file import is_ledger
+from polkit.audit.other_process import Send, other_process, received
 from polkit.audit.tally import ReadOptions, Tally
 from polkit.errors import SourceError
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
 
 SMALLEST = 1 << 25
 """Bytes. Less isn't worth a second process."""
@@ -69,35 +67,20 @@ def count_halves(
 
     Raises OSError where the file can't be read, SourceError where the second process comes to harm.
     """
-    import multiprocessing
 
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_second, args=(path, place, options, behind, theirs), daemon=True)
-    child.start()
-    theirs.close()
-    try:
+    def second(send: Send) -> _Counted:
+        return _count(path, place, None, Tally("", options), options, lambda size: None, behind)
+
+    with other_process(second) as answers:
         # The other half goes on meanwhile: what was read is twice what was read here.
         first = _count(path, 0, place, tally, options, lambda size: progress(2 * size), _begun(path, place))
-        second = ours.recv()
-    except EOFError:
-        raise SourceError(f"{path}: the process that read its second half ended early", "try again") from None
-    finally:
-        ours.close()
-        child.kill()
-        child.join()
-    if isinstance(second, OSError):
-        raise second
-    progress(second.size - first.size)
-    tally.include(second.tally, first.lines)
-    return first.size + second.size, first.lines + second.lines
-
-
-def _second(path: Path, place: int, options: ReadOptions, behind: Behind, answer: Connection) -> None:
-    try:
-        answer.send(_count(path, place, None, Tally("", options), options, lambda size: None, behind))
-    except OSError as problem:
-        answer.send(problem)
+        try:
+            other: _Counted = received(answers)
+        except EOFError:
+            raise SourceError(f"{path}: the process that read its second half ended early", "try again") from None
+    progress(other.size - first.size)
+    tally.include(other.tally, first.lines)
+    return first.size + other.size, first.lines + other.lines
 
 
 def _count(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Optional, Protocol
 
-from polkit.audit import Ledger, ReadOptions, collect, read_options, totals
+from polkit.audit import ReadOptions, collect, collect_ahead, read_options, totals
 from polkit.config import Config, check_module_name, check_module_version, load_config
 from polkit.errors import MissingDependency, UsageError
 from polkit.minimize.alternatives import Chooser, nobody
@@ -293,15 +293,18 @@ def _diagnose(
     policy: Optional[TargetPolicy] = None,
     chooser: Optional[Chooser] = None,
 ) -> tuple[Plan, TargetPolicy]:
-    """The plan and the policy it was made on. A policy that was named is looked at before a long log is read."""
+    """The plan and the policy it was made on. A policy that was named is loaded while a long log is read: one that
+    can't be says so at once."""
     options = _read_options(request)
     settings = settings_of(request, config)
     state = boolean_state(request, config)
     if progress is not None:
         progress.phase("loading the policy")
-    if policy is None and request.policy != "auto":
-        policy = load_policy(request.policy, request.store)
-    denials = totals(_read(request, options, stdin, progress))
+    reading = progress.reading if progress is not None else None
+    with collect_ahead(request.logs, options, stdin, reading) as collected:
+        if policy is None and request.policy != "auto":
+            policy = load_policy(request.policy, request.store)
+        denials = totals(collected())
     if policy is None:
         policy = _host_policy(request, denials)
     plan = make_plan(denials, policy.with_booleans(state), settings, chooser)
@@ -321,12 +324,8 @@ def boolean_state(request: Request, config: Config) -> dict[str, bool]:
 
 def read_denials(request: Request, stdin: Optional[BinaryIO], progress: Optional[Progress]) -> Denials:
     """What the request's logs hold, after its filters."""
-    return totals(_read(request, _read_options(request), stdin, progress))
-
-
-def _read(request: Request, options: ReadOptions, stdin: Optional[BinaryIO], progress: Optional[Progress]) -> Ledger:
-    """The logs that were named, else this host's own."""
-    return collect(request.logs, options, stdin, progress.reading if progress is not None else None)
+    reading = progress.reading if progress is not None else None
+    return totals(collect(request.logs, _read_options(request), stdin, reading))
 
 
 def _host_policy(request: Request, denials: Denials) -> TargetPolicy:
