@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from polkit.bundle import Packaged, package
+from tests.bundle.exporting import Exports, make_exports
 from tests.bundle.making import Run, make_project, small_host
 
 
@@ -23,6 +24,12 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def host_bundle(tmp_path_factory: pytest.TempPathFactory, host: Path) -> Packaged:
     """The bundle for one target, the small host."""
     return package(make_project(tmp_path_factory.mktemp("project") / "vllm", host), targets={"host": str(host)})
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
+    """Bundles with every form of export, and the host that they are for."""
+    return make_exports(tmp_path_factory.mktemp("exports"))
 
 
 @pytest.fixture

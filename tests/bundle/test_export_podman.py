@@ -1,0 +1,71 @@
+"""podman: a quadlet that the real generator takes, and the same as flags."""
+
+from __future__ import annotations
+
+import configparser
+import shlex
+
+from tests.bundle.exporting import WEIRD, Exports, exported
+
+
+class Unit(configparser.RawConfigParser):
+    """A unit file, in which a key may stand several times."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(strict=False, interpolation=None, delimiters=("=",), comment_prefixes=("#",))
+        self.optionxform = str  # type: ignore[assignment,method-assign]
+        self.lines = [line for line in text.splitlines() if not line.startswith("#")]
+        self.read_string(text)
+
+    def all(self, key: str) -> list[str]:
+        return [line.partition("=")[2] for line in self.lines if line.partition("=")[0] == key]
+
+
+def unit(exports: Exports) -> Unit:
+    return Unit((exported(exports.bundle, "podman") / "el9/vllm.container").read_text(encoding="ascii"))
+
+
+def test_a_quadlet_says_domain_level_devices_and_volumes(exports: Exports) -> None:
+    found = unit(exports)
+    assert found.sections() == ["Unit", "Container", "Install"]
+    assert found.all("SecurityLabelType") == ["vllm_t"]
+    (level,) = found.all("SecurityLabelLevel")
+    first, second = level[len("s0:") :].split(",")
+    assert 0 <= int(first[1:]) < int(second[1:]) < 1024
+    assert found.all("AddDevice") == ["/dev/dri/card0", "/dev/nvidia0"]
+    assert found.all("Volume") == ["/srv/models:/models:ro"]
+    assert found.all("Image") == ["localhost/vllm:0.1.0"]
+
+
+def test_flags_say_the_same(exports: Exports) -> None:
+    found = unit(exports)
+    text = (exported(exports.bundle, "podman") / "el9/run-flags.txt").read_text(encoding="ascii")
+    assert shlex.split(text, comments=True) == [
+        *("--security-opt", f"label=type:{found.all('SecurityLabelType')[0]}"),
+        *("--security-opt", f"label=level:{found.all('SecurityLabelLevel')[0]}"),
+        *(word for node in found.all("AddDevice") for word in ("--device", node)),
+        *(word for volume in found.all("Volume") for word in ("--volume", volume)),
+    ]
+
+
+def test_a_path_of_a_log_is_no_line_of_a_unit(exports: Exports) -> None:
+    """The log names the node /dev/a, a line break, Security."""
+    text = (exported(exports.bundle, "podman") / "el9/vllm.container").read_text(encoding="ascii")
+    assert "/dev/a" not in text
+    assert {line.partition("=")[0] for line in text.splitlines() if line and line[0] not in "#["} == {
+        *("Description", "Image", "SecurityLabelType", "SecurityLabelLevel", "AddDevice", "Volume", "WantedBy")
+    }
+
+
+def test_a_weird_path_is_left_out_of_the_unit_and_quoted_in_the_flags(exports: Exports) -> None:
+    place = exported(exports.weird, "podman") / "el9"
+    text = (place / "weird.container").read_text(encoding="ascii")
+    assert Unit(text).all("Volume") == ["/srv/plain:/plain"]
+    assert f"# Not in this unit, for its characters: {WEIRD} as /models.\n" in text
+    words = shlex.split((place / "run-flags.txt").read_text(encoding="ascii"), comments=True)
+    assert f"{WEIRD}:/models:ro" in words
+
+
+def test_levels_differ_from_module_to_module(exports: Exports) -> None:
+    other = Unit((exported(exports.weird, "podman") / "el9/weird.container").read_text(encoding="ascii"))
+    assert other.all("SecurityLabelLevel") != unit(exports).all("SecurityLabelLevel")

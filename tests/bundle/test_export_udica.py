@@ -1,0 +1,66 @@
+"""CIL as udica writes it: compiled with templates, it gives what the module gives, and goes without a trace."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from polkit.policy import load_policy
+from tests.bundle.exporting import TEMPLATES, Exports, assert_grants, exported
+from tests.bundle.making import semodule, snapshot
+
+
+@pytest.fixture
+def node(exports: Exports, tmp_path: Path) -> Path:
+    """A host with the templates, to be changed."""
+    root = tmp_path / "node"
+    shutil.copytree(exports.host, root)
+    semodule(root, "-X", "100", "-i", TEMPLATES)
+    return root
+
+
+def test_a_block_gives_what_the_module_gives(exports: Exports, node: Path) -> None:
+    before = snapshot(node)
+    semodule(node, "-X", "200", "-i", exported(exports.bundle, "udica") / "el9/vllm_udica.cil")
+    assert_grants(load_policy(str(node)), "vllm_udica.process", "vllm_udica.")
+    (contexts,) = node.glob("etc/selinux/*/contexts/files/file_contexts")
+    assert "/srv/models(/.*)?\tsystem_u:object_r:vllm_udica.vllm_model_t:s0\n" in contexts.read_text(encoding="ascii")
+    semodule(node, "-X", "200", "-r", "vllm_udica")
+    assert snapshot(node) == before
+
+
+def test_a_block_stands_beside_the_bundle_and_hides_nothing(exports: Exports, node: Path) -> None:
+    """Its module has a name of its own; of the labels only one of the two can be."""
+    block = exported(exports.bundle, "udica") / "el9/vllm_udica.cil"
+    module = exports.bundle.directory / "targets/el9/vllm.pp"
+    text = block.read_text(encoding="ascii")
+    without = node.parent / block.name
+    without.write_text("".join(line for line in text.splitlines(keepends=True) if "(filecon" not in line), "ascii")
+    semodule(node, "-X", "200", "-i", without, "-i", module)
+    assert {"vllm", "vllm_udica"} <= set(semodule(node, "-l").split())
+
+
+def test_what_the_policy_can_lose_is_optional(exports: Exports, node: Path, tmp_path: Path) -> None:
+    """A type of others that is gone takes its rules along, and nothing else."""
+    block = exported(exports.bundle, "udica") / "el9/vllm_udica.cil"
+    text = block.read_text(encoding="ascii").replace("dri_device_t", "a_type_that_is_gone_t")
+    gone = tmp_path / block.name
+    gone.write_text(text, encoding="ascii")
+    semodule(node, "-X", "200", "-i", gone)
+    policy = load_policy(str(node))
+    assert policy.allowed("vllm_udica.process", "xserver_misc_device_t", "chr_file")
+    assert not policy.allowed("vllm_udica.process", "dri_device_t", "chr_file")
+
+
+def test_a_weird_path_compiles(exports: Exports, node: Path) -> None:
+    semodule(node, "-X", "200", "-i", exported(exports.weird, "udica") / "el9/weird_udica.cil")
+    label = load_policy(str(node)).file_label('/srv/a b/{{ 7*7 }}/$(id)/%h/it\'s "q"/#x\\n/!unsafe/w', "file")
+    assert label is not None
+    assert label.type == "weird_udica.weird_model_t"
+
+
+def test_no_block_without_a_domain(exports: Exports) -> None:
+    assert not exported(exports.shared, "udica").exists()
+    assert any(note.startswith("udica: el9: the module has no domain of its own") for note in exports.shared.notes)
