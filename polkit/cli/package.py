@@ -24,7 +24,7 @@ import click
     "exports",
     multiple=True,
     metavar="FORM,...",
-    help="Other forms that go with it: rpm, ansible, kubernetes, openshift, podman, udica. Repeatable.",
+    help="Other forms that go with it: rpm, deb, ansible, kubernetes, openshift, podman, udica. Repeatable.",
 )
 @click.option("--compression", type=click.Choice(["zst", "gz"]), default="zst", show_default=True)
 @click.option(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from polkit.bundle.exporters import ansible, kubernetes, openshift, podman, rpm, udica
+from polkit.bundle.exporters import ansible, deb, kubernetes, openshift, podman, rpm, udica
 from polkit.bundle.exporters.frame import Exported, Exporter, Shipment
 from polkit.bundle.project import Project
 from polkit.errors import UsageError
@@ -18,6 +18,7 @@ __all__ = ["EXPORTERS", "PLACE", "Exported", "Exporter", "Shipment", "build_pack
 
 EXPORTERS: Mapping[str, Exporter] = {
     "rpm": rpm.EXPORTER,
+    "deb": deb.EXPORTER,
     "ansible": ansible.EXPORTER,
     "kubernetes": kubernetes.EXPORTER,
     "openshift": openshift.EXPORTER,

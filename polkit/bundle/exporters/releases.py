@@ -23,6 +23,9 @@ _SYSTEMS = {
     "ubuntu": "ubuntu",
 }
 _SHORT = {"rhel": "el", "fedora": "fc", "debian": "deb", "ubuntu": "ubuntu"}
+FIRST_TIME = 789091200
+"""3 January 1995. In a changelog rpm takes no year before 1990 (build/parseChangelog.c), and rpmlint none before 1995;
+the time 0 is none to rpm; Debian's archive takes no file from before 1976 (lintian: package-contains-ancient-file)."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,11 @@ def in_family(shipment: Shipment, family: str) -> tuple[tuple[TargetBuild, Relea
 def package_name(name: str) -> str:
     """What the package of a module is called: as the distributions call theirs."""
     return name if name.endswith("-selinux") else f"{name}-selinux"
+
+
+def package_time(shipment: Shipment) -> int:
+    """The time of everything in a package: the bundle's, where that is not too early for the tools of packages."""
+    return max(shipment.epoch, FIRST_TIME)
 
 
 def needs_container_policy(build: TargetBuild) -> bool:

@@ -21,6 +21,7 @@ from polkit.bundle.exporters.releases import (
     needs_container_policy,
     one_line,
     package_name,
+    package_time,
     paragraphs,
     releases,
 )
@@ -33,8 +34,6 @@ from polkit.module import PRIORITY, find_tool, run_tool
 
 MACROS = "macros.selinux"
 _LONGEST_SUMMARY = 79
-_FIRST_DATE = 789091200
-"""3 January 1995: rpm takes no year before 1990 in a changelog (build/parseChangelog.c), rpmlint none before 1995."""
 _UNEXPANDED = re.compile(r"%\{[^}\n]*\}?|%_?selinux_\w+")
 _NO_MODULE = "no target that is such a release gets a module"
 
@@ -70,7 +69,7 @@ def export(shipment: Shipment) -> Exported:
         vendor=_escaped(module.vendor),
         packager=_escaped(module.contact or module.vendor or project.name),
         description=_escaped("\n\n".join(paragraphs(shipment, [build for build, _ in targets]))),
-        date=time.strftime("%a %b %d %Y", time.gmtime(max(shipment.epoch, _FIRST_DATE))),
+        date=time.strftime("%a %b %d %Y", time.gmtime(package_time(shipment))),
     )
     notes = () if module.license else ("polkit.toml names no license; the package says NOASSERTION",)
     others = {MACROS: rendered(f"{MACROS}.j2"), f"{package}-rpmlintrc": rendered("rpmlintrc.j2", package=package)}
@@ -95,7 +94,7 @@ def build(shipment: Shipment, texts: Mapping[str, bytes], archive: Path) -> Expo
         macros = [] if _has_macros(place) else ["--load", str(place / MACROS)]
         for target, release in in_family(shipment, RPM):
             name = _file_name(shipment.project, target.name, release)
-            files[name] = _built(place, name, _defines(shipment, target, release), macros, shipment.epoch)
+            files[name] = _built(place, name, _defines(shipment, target, release), macros, package_time(shipment))
     note = f"rpmbuild here has no macros for SELinux modules; those of {MACROS} stood in for them"
     return Exported(files, (note,) if macros else ())
 
@@ -134,8 +133,8 @@ def _has_macros(place: Path) -> bool:
 
 
 def _environment(epoch: int) -> list[str]:
-    """``HOME`` is where rpm looks for macros of the user. It takes the time 0 for none."""
-    return ["env", f"HOME={Path.home()}", f"SOURCE_DATE_EPOCH={max(epoch, 1)}"]
+    """``HOME`` is where rpm looks for macros of the user."""
+    return ["env", f"HOME={Path.home()}", f"SOURCE_DATE_EPOCH={epoch}"]
 
 
 def _defines(shipment: Shipment, target: TargetBuild, release: Release) -> dict[str, str]:
