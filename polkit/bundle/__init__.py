@@ -1,6 +1,6 @@
 """What is shipped: module projects, and the bundles built from them.
 
-``new_project`` scaffolds a project, ``package`` builds its bundle.
+``new_project`` scaffolds a project, ``package`` builds its bundle, ``verify`` looks at a stranger's.
 """
 
 from __future__ import annotations
@@ -9,16 +9,25 @@ from polkit.bundle.archive import SUFFIXES
 from polkit.bundle.installed import Difference, Installed, check_installed, installed_text
 from polkit.bundle.job import Packaged, package, packaged_text
 from polkit.bundle.scaffold import Described, new_project
+from polkit.bundle.unpacking import Refusal
+from polkit.bundle.verifying import Asked, Verification, verification_text, verify
+from polkit.bundle.verifying_installed import verify_installed
 
 __all__ = [
     "SUFFIXES",
+    "Asked",
     "Described",
     "Difference",
     "Installed",
     "Packaged",
+    "Refusal",
+    "Verification",
     "check_installed",
     "installed_text",
     "new_project",
     "package",
     "packaged_text",
+    "verification_text",
+    "verify",
+    "verify_installed",
 ]
