@@ -155,6 +155,7 @@ def _made(project: Project, asked: _Asked) -> _Made:
         **_source_files(project),
         **{path: content for build in builds for path, content in _target_files(project, build).items()},
         **_evidence_files(project),
+        **{one.path: one.text.encode("ascii") for one in project.optional},
         **_script_files(project, builds),
         "README.md": ascii_only(readme_text(project, builds)).encode("ascii"),
     }

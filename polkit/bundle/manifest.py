@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
 from polkit import __version__
+from polkit.bundle.optional_modules import optional_object
 from polkit.bundle.paths import Entry, entries
 from polkit.bundle.project import Project
 from polkit.bundle.sides import (
@@ -15,6 +16,7 @@ from polkit.bundle.sides import (
     booleans_of,
     domain_of,
     host_steps,
+    lacking_of,
     left_out,
     needed_types,
     own_types,
@@ -53,6 +55,7 @@ def manifest_text(
         "compilers": dict(sorted(compilers.items())),
         "files": {path: hashlib.sha256(files[path]).hexdigest() for path in sorted(files)},
         "targets": {build.name: target_entry(project, build) for build in builds},
+        "optional": [optional_object(one, lacking_of(one, builds)) for one in project.optional],
         "requires": _joined_requires(builds),
         "grants": _grants(builds),
         "side_by_side": [

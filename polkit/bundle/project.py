@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
+from polkit.bundle.optional_modules import OptionalModule, read_optional
 from polkit.config import DEFAULT_FILE, Config, Target, check_target_name, load_config
 from polkit.errors import SourceError, UsageError
 from polkit.minimize import Request
@@ -24,7 +25,7 @@ _CHOICES = "choices.json"
 class Project:
     """``sources`` holds the texts of ``NAME.te``, ``.fc`` and ``.if`` by suffix, empty where there is no such file;
     ``evidence`` the files that the module is made from; ``request`` what the last ``generate`` was asked, as far as its
-    plan tells."""
+    plan tells; ``optional`` the further modules beside it."""
 
     directory: Path
     config: Config
@@ -33,6 +34,7 @@ class Project:
     sources: Mapping[str, str]
     evidence: tuple[Path, ...]
     request: Request
+    optional: tuple[OptionalModule, ...] = ()
 
     def relative(self, path: Path) -> str:
         """A path in the project as it is called in a bundle."""
@@ -56,7 +58,16 @@ def read_project(directory: Path) -> Project:
             f"collect denials: polkit collect LOG -o {EVIDENCE}/{name}.ledger.zst",
         )
     request = Request(logs=tuple(map(str, evidence)), config=path, name=name)
-    return Project(directory, config, name, config.module.version, sources, evidence, _as_generated(directory, request))
+    return Project(
+        directory,
+        config,
+        name,
+        config.module.version,
+        sources,
+        evidence,
+        _as_generated(directory, request),
+        read_optional(directory, name),
+    )
 
 
 def with_targets(project: Project, given: Mapping[str, str]) -> Project:

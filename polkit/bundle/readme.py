@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from polkit.bundle.optional_modules import optional_lines
 from polkit.bundle.paths import entries
 from polkit.bundle.project import Project
 from polkit.bundle.sides import (
@@ -13,6 +14,7 @@ from polkit.bundle.sides import (
     booleans_of,
     domain_of,
     host_steps,
+    lacking_of,
     left_out,
     ports_of,
     rules_of,
@@ -37,6 +39,7 @@ def readme_text(project: Project, builds: tuple[TargetBuild, ...]) -> str:
         _proofs(builds),
         _host_steps(builds),
         _running(builds),
+        _optional(project, builds),
         _installing(project),
         _checking(project, builds),
     )
@@ -172,6 +175,12 @@ def _running(builds: tuple[TargetBuild, ...]) -> Iterator[str]:
     if without:
         yield ""
         yield f"On {', '.join(map(plain, without))} no domain of its own is installed: start it there as before."
+
+
+def _optional(project: Project, builds: tuple[TargetBuild, ...]) -> Iterator[str]:
+    modules = {one: lacking_of(one, builds) for one in project.optional}
+    if modules:
+        yield from optional_lines(project.name, modules)
 
 
 def _installing(project: Project) -> Iterable[str]:

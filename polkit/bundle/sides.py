@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional, Union
 
 from polkit.bundle.claims import Grant
+from polkit.bundle.optional_modules import OptionalModule
 from polkit.bundle.paths import entries
 from polkit.bundle.targets import TargetBuild
 from polkit.bundle.words import joined
@@ -118,6 +119,11 @@ def left_out(build: TargetBuild) -> tuple[str, ...]:
         for one in decisions
         if one.cause.startswith("unknown-") or one.remedy.kind == "refuse"
     )
+
+
+def lacking_of(module: OptionalModule, builds: Iterable[TargetBuild]) -> dict[str, tuple[str, ...]]:
+    """What the targets that have a module lack for an optional one, by target."""
+    return {build.name: build.lacking[module.name] for build in builds if module.name in build.lacking}
 
 
 def side_by_side(builds: Iterable[TargetBuild]) -> tuple[Row, ...]:

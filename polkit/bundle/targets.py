@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
@@ -40,7 +41,8 @@ _VERSION = re.compile(r"^\s*module\s+(\S+)\s+([\d.]+)\s*;", re.MULTILINE)
 class TargetBuild:
     """What one target gets. ``package`` is its ``.pp`` (or CIL, then ``suffix`` says so), None where it gets no module:
     ``reason`` says why. ``te`` and ``fc`` are the texts it was compiled from, ``cil`` what it says. ``failed``:
-    one sentence for each gate and statement of the proof that does not hold."""
+    one sentence for each gate and statement of the proof that does not hold. ``lacking``: what the target's policy
+    lacks for the optional modules, by their names."""
 
     name: str
     policydb: int
@@ -55,6 +57,7 @@ class TargetBuild:
     suffix: str = ".pp"
     claims: Claims = field(default_factory=Claims)
     attributes: frozenset[str] = frozenset()
+    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reason: str = ""
     failed: tuple[str, ...] = ()
 
@@ -214,7 +217,17 @@ class _Builder:
         # All of these were there when it was linked: what is no type is an attribute, one without members included.
         attributes = frozenset(one for one in names if policy.type_name(one) is None)
         suffix = ".pp" if build.te else ".cil"
-        return replace(build, package=package, cil=cil, suffix=suffix, claims=claims, attributes=attributes)
+        unmet = {one.name: one.lacking(policy, claims.types) for one in self.project.optional}
+        lacking = {one: names for one, names in unmet.items() if names}
+        return replace(
+            build,
+            package=package,
+            cil=cil,
+            suffix=suffix,
+            claims=claims,
+            attributes=attributes,
+            lacking=lacking,
+        )
 
 
 def _around(old: str, generated: str, name: str, needed: bool) -> str:

@@ -12,6 +12,7 @@ from typing import Optional
 
 from polkit.bundle.claims import Claims, Grant, read_claims
 from polkit.bundle.manifest import target_entry
+from polkit.bundle.optional_modules import PLACE
 from polkit.bundle.project import Project
 from polkit.bundle.released import Released, Side, side_of
 from polkit.bundle.steps import Demand, Reason, Step, demand
@@ -58,6 +59,7 @@ def needed_step(
     """
     compared = _Compared(project, released, progress)
     reasons = [reason for build in builds for reason in compared.target(build)]
+    reasons += _optional(project, files, released)
     if not any(build.info is not None for build in builds):
         reasons += _by_source(project.name, files, released)
     return demand(released.version, reasons)
@@ -259,14 +261,25 @@ def _declared_reasons(
 def _by_source(name: str, files: Mapping[str, bytes], released: Released) -> Iterator[Reason]:
     """Without a policy, the modules' own words are compared."""
     path = f"source/{name}.cil"
-    old, new = (read_claims(side.get(path, b"").decode("utf-8", "replace")) for side in (released.files, files))
-    yield from by_claims("source", old, new)
+    yield from by_claims("source", _claims_at(path, released.files), _claims_at(path, files))
 
 
-def by_claims(target: str, old: Claims, new: Claims) -> Iterator[Reason]:
+def _optional(project: Project, files: Mapping[str, bytes], released: Released) -> Iterator[Reason]:
+    """Modules that whoever wants them adds, compared by their words."""
+    path = f"source/{project.name}.cil"
+    own = {type_ for side in (released.files, files) for type_ in _claims_at(path, side).types}
+    for place in sorted(one for one in released.files.keys() | files.keys() if one.startswith(f"{PLACE}/")):
+        yield from by_claims(place, _claims_at(place, released.files), _claims_at(place, files), own)
+
+
+def _claims_at(path: str, files: Mapping[str, bytes]) -> Claims:
+    return read_claims(files.get(path, b"").decode("utf-8", "replace"))
+
+
+def by_claims(target: str, old: Claims, new: Claims, others: Iterable[str] = ()) -> Iterator[Reason]:
     """What two versions of a module say, compared by their words: names are not expanded, and a rule that another
-    covers counts as one."""
-    own = old.types | new.types
+    covers counts as one. ``others``: further types that are the module's own."""
+    own = {*old.types, *new.types, *others}
     for grant in sorted(new.grants - old.grants):
         if grant.kind == "allow":
             yield Reason(_step_of_grant(grant, own), target, _grant_in_words(grant))
