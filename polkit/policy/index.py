@@ -150,17 +150,16 @@ def build_index(setools: SetoolsModule, policy: SetoolsPolicy, permissions: Mapp
     conditions = tuple(make_condition(map(str, conditional.expression())) for conditional in conditionals)
     index = RuleIndex(number_permissions(permissions), conditions)
     not_conditional = setools.exception.RuleNotConditional
+    numbers = {conditional: number for number, conditional in enumerate(conditionals)}
     for rule in policy.terules():
         kind = rule.ruletype.name
         if kind in _FILED:
             try:
-                _ = rule.conditional
+                conditional = rule.conditional
             except not_conditional:
                 _file(index, rule, kind)
-    for number, conditional in enumerate(conditionals):
-        for block, rules in ((True, conditional.true_rules()), (False, conditional.false_rules())):
-            for rule in rules:
-                _file_conditional(index, rule, number, block)
+            else:
+                _file_conditional(index, rule, kind, numbers[conditional], rule.conditional_block)
     return index
 
 
@@ -190,11 +189,8 @@ def _file(index: RuleIndex, rule: SetoolsRule, kind: str) -> None:
     by_target[target] = by_target.get(target, 0) | index.mask(tclass, rule.perms)
 
 
-def _file_conditional(index: RuleIndex, rule: SetoolsRule, number: int, block: bool) -> None:
+def _file_conditional(index: RuleIndex, rule: SetoolsRule, kind: str, number: int, block: bool) -> None:
     """File a rule of ``if`` block ``number``."""
-    kind = rule.ruletype.name
-    if kind not in _FILED:
-        return
     source, target, tclass = rule.source.name, rule.target.name, rule.tclass.name
     if kind not in ("allow", "dontaudit"):
         xperms = XpermRule(kind, rule.xperm_type, frozenset(rule.perms), number, block)

@@ -71,7 +71,7 @@ class SetoolsBoolean(Named, Protocol):
 
 
 class SetoolsRule(Protocol):
-    """An AV, xperm or role rule; ``conditional`` raises RuleNotConditional where there is none.
+    """An AV, xperm or role rule; ``conditional`` and ``conditional_block`` raise RuleNotConditional where none is.
 
     ``perms`` holds permission names, for xperm rules command numbers; ``xperm_type`` is set on xperm rules only.
     """
@@ -83,10 +83,11 @@ class SetoolsRule(Protocol):
     perms: frozenset[Any]
     xperm_type: str
     conditional: SetoolsConditional
+    conditional_block: bool
 
 
 class SetoolsConditional(Protocol):
-    """``setools.policyrep.Conditional``."""
+    """``setools.policyrep.Conditional``; equal to another one of the same ``if`` block, and hashed alike."""
 
     def expression(self) -> Iterable[object]:
         """Postfix: booleans, and operators whose ``str`` is ``!`` ``&&`` ``||`` ``^`` ``==`` ``!=``."""
