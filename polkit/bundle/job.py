@@ -13,7 +13,7 @@ from typing import Any, Optional
 
 from polkit.audit import Ledger, dump, read_logs, read_options
 from polkit.bundle.archive import SUFFIXES, check_output, source_date_epoch, write_bundle
-from polkit.bundle.exporters import Exported, Shipment, build_packages, check_exports, export
+from polkit.bundle.exporters import Exported, Shipment, check_exports, export, write_packages
 from polkit.bundle.lists import FACTS, facts_text, script_lists
 from polkit.bundle.manifest import manifest_text, target_entry
 from polkit.bundle.project import Project, read_project, with_targets
@@ -25,7 +25,6 @@ from polkit.bundle.targets import TargetBuild, build_targets, check_version, cil
 from polkit.bundle.versions_checked import Standing, refuse_low_version, standing, standing_object
 from polkit.bundle.versions_written import write_version
 from polkit.errors import MissingDependency, UsageError
-from polkit.files import write_whole
 from polkit.minimize import Progress, Proof, ascii_only, plan_text, proof_text
 from polkit.model import InputSummary, Plan
 from polkit.module import OLDEST, build_package, run_tool
@@ -87,7 +86,7 @@ def package(
     signers, builder = read_signers(keys), check_builder(builder)
     project = with_targets(read_project(directory), targets or {})
     place = output if output is not None else directory / "dist"
-    forms = check_exports(exports, project, place, force)
+    forms = check_exports(exports, project)
     asked = _Asked(forms, compression, with_proof, source_date_epoch(), builder, progress)
     made = _made(project, asked)
     found = standing(project, made.builds, made.files, (place, directory / "dist"), against, force, progress)
@@ -99,7 +98,8 @@ def package(
         refuse_low_version(found, project, made.files)
     if found.lies_in(place) and found.released is not None and not force:
         if made.archive_in(place).exists() and not signers:
-            return _packaged(project, made, found, place)
+            notes, packages = write_packages(forms, made.shipment, made.exported, made.archive_in(place), force)
+            return _packaged(project, made, found, place, notes, packages)
         made, force = replace(made, files=found.released.files), True
     check_output(place, made.top, compression, force)
     check_beside(place, made.top, signers, force)
@@ -107,11 +107,8 @@ def package(
     files = {**made.files, **embedded(signatures)}
     archive = write_bundle(place, made.top, files, asked.epoch, compression, force)
     beside = write_beside(place, made.top, archive, made.origin, signatures)
-    built = build_packages(forms, made.shipment, made.exported, archive)
-    for name, content in built.files.items():
-        write_whole(place / name, (content,))
-    notes = (*built.notes, *(one.note for one in signatures if one.note))
-    packages = tuple(place / name for name in sorted(built.files))
+    notes, packages = write_packages(forms, made.shipment, made.exported, archive, force)
+    notes = (*notes, *(one.note for one in signatures if one.note))
     return _packaged(project, made, found, place, notes, packages, beside)
 
 

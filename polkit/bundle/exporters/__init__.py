@@ -13,8 +13,9 @@ from polkit.bundle.exporters import ansible, deb, kubernetes, openshift, podman,
 from polkit.bundle.exporters.frame import Exported, Exporter, Shipment
 from polkit.bundle.project import Project
 from polkit.errors import UsageError
+from polkit.files import write_whole
 
-__all__ = ["EXPORTERS", "PLACE", "Exported", "Exporter", "Shipment", "build_packages", "check_exports", "export"]
+__all__ = ["EXPORTERS", "PLACE", "Exported", "Exporter", "Shipment", "check_exports", "export", "write_packages"]
 
 EXPORTERS: Mapping[str, Exporter] = {
     "rpm": rpm.EXPORTER,
@@ -29,11 +30,10 @@ EXPORTERS: Mapping[str, Exporter] = {
 PLACE = "export"
 
 
-def check_exports(named: Iterable[str], project: Project, place: Path, force: bool) -> tuple[str, ...]:
+def check_exports(named: Iterable[str], project: Project) -> tuple[str, ...]:
     """The exporters that are asked for (each word may be a list with commas), each once, in the table's order.
 
-    Raises UsageError for an unknown one, a project that one of them can't export, and a package that is in ``place``
-    already, unless ``force``.
+    Raises UsageError for an unknown one and for a project that one of them can't export.
     """
     asked = {word.strip() for text in named for word in text.split(",")} - {""}
     unknown = sorted(asked - set(EXPORTERS))
@@ -42,9 +42,8 @@ def check_exports(named: Iterable[str], project: Project, place: Path, force: bo
     names = tuple(name for name in EXPORTERS if name in asked)
     for name in names:
         check = EXPORTERS[name].check
-        for package in () if check is None else check(project):
-            if (place / package).exists() and not force:
-                raise UsageError(f"{place / package} exists", "name another place with -o, or overwrite with --force")
+        if check is not None:
+            check(project)
     return names
 
 
@@ -59,8 +58,23 @@ def export(names: Iterable[str], shipment: Shipment) -> Exported:
     return Exported(files, tuple(notes))
 
 
-def build_packages(names: Iterable[str], shipment: Shipment, exported: Exported, archive: Path) -> Exported:
-    """The packages of all that are asked for and have any, by their file names. Raises CompileError."""
+def write_packages(
+    names: Iterable[str], shipment: Shipment, exported: Exported, archive: Path, force: bool
+) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+    """Build the packages of all that are asked for and have any, and write them beside the archive; the notes on them
+    and their paths. One that is there already stays, where it is the same. Raises CompileError, UsageError for another
+    one that is there (unless ``force``), SourceError."""
+    built = _build_packages(names, shipment, exported, archive)
+    paths = {archive.with_name(name): content for name, content in sorted(built.files.items())}
+    for path, content in paths.items():
+        if path.exists() and not force and path.read_bytes() != content:
+            raise UsageError(f"{path} exists and is another package", "remove it, or overwrite with --force")
+    for path, content in paths.items():
+        write_whole(path, (content,))
+    return built.notes, tuple(paths)
+
+
+def _build_packages(names: Iterable[str], shipment: Shipment, exported: Exported, archive: Path) -> Exported:
     files: dict[str, bytes] = {}
     notes: list[str] = []
     for name in names:

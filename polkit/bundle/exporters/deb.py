@@ -48,9 +48,9 @@ _NO_CONTACT = "polkit.toml names no contact; the Debian package's maintainer has
 _NO_MODULE = "no target that is such a release gets a module"
 
 
-def check(project: Project) -> tuple[str, ...]:
-    """The packages that a project may get. Raises UsageError where it has no target for them."""
-    return tuple(_file_name(project, name, release) for name, release in releases(project, DEB).items())
+def check(project: Project) -> None:
+    """Raise UsageError where a project has no target that packages can be built for."""
+    releases(project, DEB)
 
 
 def export(shipment: Shipment) -> Exported:

@@ -52,10 +52,10 @@ class Exporter:
     ``export`` writes texts, which become part of the bundle. ``build`` makes packages of these texts (by their names)
     and the finished archive, with a tool that need not be there: they lie beside the archive, so that the bytes of the
     bundle do not depend on it; it raises CompileError. ``check``, before any work is done, raises UsageError for a
-    project that can't be exported so, and returns the file names of the packages that may be built.
+    project that can't be exported so.
     """
 
     what: str
     export: Callable[[Shipment], Exported]
     build: Optional[Callable[[Shipment, Mapping[str, bytes], Path], Exported]] = None
-    check: Optional[Callable[[Project], tuple[str, ...]]] = None
+    check: Optional[Callable[[Project], None]] = None

@@ -38,9 +38,9 @@ _UNEXPANDED = re.compile(r"%\{[^}\n]*\}?|%_?selinux_\w+")
 _NO_MODULE = "no target that is such a release gets a module"
 
 
-def check(project: Project) -> tuple[str, ...]:
-    """The packages that a project may get. Raises UsageError where it has no target for them."""
-    return tuple(_file_name(project, name, release) for name, release in releases(project, RPM).items())
+def check(project: Project) -> None:
+    """Raise UsageError where a project has no target that packages can be built for."""
+    releases(project, RPM)
 
 
 def export(shipment: Shipment) -> Exported:
