@@ -114,9 +114,22 @@ def entrypoint_domains(rules: Rules, type_: str) -> frozenset[str]:
     sources = set(rules.index.allow.get("file", ())) | set(rules.index.allow_if.get("file", ()))
     found: set[str] = set()
     for source in sources:
-        if not sides.isdisjoint(_entry_targets(rules, source, bit)):
+        if _may_enter(rules, source, sides, bit):
             found.update(rules.facts.types.get(source, (source,)))
     return frozenset(found)
+
+
+def _may_enter(rules: Rules, source: str, sides: frozenset[str], bit: int) -> bool:
+    """Whether an enabled rule gives ``source``, as written, entrypoint on one of the names of a type."""
+    fixed = rules.index.allow.get("file", {}).get(source, {})
+    if any(fixed[side] & bit for side in sides & fixed.keys()):
+        return True
+    under_if = rules.index.allow_if.get("file", {}).get(source, {})
+    return any(
+        rule.mask & bit and rules.truths[rule.condition] == rule.block
+        for side in sides & under_if.keys()
+        for rule in under_if[side]
+    )
 
 
 def _entry_targets(rules: Rules, source: str, bit: int) -> list[str]:

@@ -36,8 +36,8 @@ def _without_allowed(rules: Rules, given: Masks) -> Masks:
         if row is None:
             row = rows[source, tclass] = rules.given_to(source, tclass)
         have = 0
-        for side in rules.facts.sides[target]:
-            have |= row.get(side, 0)
+        for side in rules.facts.sides[target] & row.keys():
+            have |= row[side]
         if mask & ~have:
             new[key] = mask & ~have
     return new
