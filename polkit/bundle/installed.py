@@ -1,5 +1,8 @@
-"""Whether a host still has what was shipped: what ``verify.sh`` finds there, run from this toolkit's own copy of it, never
-from a bundle's; the bundle, or what ``install.sh`` wrote down on the host, only says what to look for."""
+"""Whether a host still has what was shipped: what ``verify.sh`` finds there.
+
+The script is this toolkit's own copy, never a bundle's. The bundle, or what ``install.sh`` wrote down on the host, only
+says what to look for.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -60,3 +61,15 @@ def snapshot(root: Path) -> dict[str, bytes]:
         for path in sorted(root.rglob("*"))
         if path.is_file() and not path.is_symlink() and path.name != "commit_num"
     }
+
+
+def with_lists(bundle: Path, place: Path, ports: str = "", booleans: str = "") -> Path:
+    """A copy of a bundle whose module also wants ports and booleans."""
+    shutil.copytree(bundle, place)
+    for name, text in (("ports", ports), ("booleans", booleans)):
+        (place / "targets/host" / name).write_text(text, encoding="ascii")
+    files = sorted(path for path in place.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
+    named = [path.relative_to(place).as_posix() for path in files]
+    sums = subprocess.run(["sha256sum", *named], cwd=place, check=True, capture_output=True).stdout
+    (place / "SHA256SUMS").write_bytes(sums)
+    return place

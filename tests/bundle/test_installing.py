@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -12,19 +11,7 @@ import pytest
 
 from polkit.bundle import Packaged, package
 from polkit.module import build_package, fast_place
-from tests.bundle.making import Run, evidence, make_project, semodule, snapshot
-
-
-def with_lists(bundle: Path, place: Path, ports: str = "", booleans: str = "") -> Path:
-    """A copy of a bundle whose module also wants ports and booleans."""
-    shutil.copytree(bundle, place)
-    for name, text in (("ports", ports), ("booleans", booleans)):
-        (place / "targets/host" / name).write_text(text, encoding="ascii")
-    files = sorted(path for path in place.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
-    named = [path.relative_to(place).as_posix() for path in files]
-    sums = subprocess.run(["sha256sum", *named], cwd=place, check=True, capture_output=True).stdout
-    (place / "SHA256SUMS").write_bytes(sums)
-    return place
+from tests.bundle.making import Run, evidence, make_project, semodule, snapshot, with_lists
 
 
 def test_what_was_installed_goes_without_a_trace(host_bundle: Packaged, root: Path, run: Run, tmp_path: Path) -> None:

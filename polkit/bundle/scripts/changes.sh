@@ -80,9 +80,9 @@ store_boolean() {
     END { if (value != "-" && !done) print name "=" value }' >"$scratch/booleans"
   if [ -s "$scratch/booleans" ]; then
     if [ -f "$file" ] && cmp -s "$scratch/booleans" "$file"; then return 0; fi
-    ! [ -f "$file" ] || cp -p "$file" "$file.new"
-    cat "$scratch/booleans" >"$file.new"
-    mv "$file.new" "$file"
+    [ ! -f "$file" ] || cp -p "$file" "$scratch/new"
+    cat "$scratch/booleans" >"$scratch/new"
+    mv "$scratch/new" "$file"
   else
     rm -f "$file"
   fi
@@ -227,7 +227,7 @@ odd_at() {
     files_at tree "$2" | labels_of | would=$scratch/would awk '
       BEGIN {
         while ((getline line < ENVIRON["would"]) > 0)
-          if (match(line, / from [^ ]* to [^ ]*$/)) told[substr(line, 16, RSTART - 16)] = 1
+          if (match(line, / from [^ ]* to [^ ]*$/)) told[substr(line, 15, RSTART - 15)] = 1
       }
       substr($0, index($0, "\t") + 1) in told'
   else
@@ -325,8 +325,8 @@ swap() {
   for file in "$1"/*.local; do
     name=${file##*/}
     if [ -f "$file" ] && cmp -s "$file" "$active/$name"; then
-      cp -p "$2/$name" "$active/$name.new"
-      mv "$active/$name.new" "$active/$name"
+      cp -p "$2/$name" "$scratch/new"
+      mv "$scratch/new" "$active/$name"
     fi
   done
 }
@@ -348,14 +348,11 @@ undo_removal() {
 # finish_removal: the module is out, and all else that was changed for it goes too.
 finish_removal() {
   store_booleans "$state/removing/booleans" /dev/null
-  if installed_here "$HOST_MODULE"; then
-    take_out semodule_ || {
-      cat "$scratch/said" >&2
-      refuse "the module $HOST_MODULE can't be removed"
-    }
-  elif [ -s "$state/removing/booleans" ]; then
-    transact semodule_ -B || cat "$scratch/said" >&2
-  fi
+  # Built anew in any case: the run before may have been cut short before what it built was put in place.
+  if installed_here "$HOST_MODULE"; then take_out semodule_; else transact semodule_ -B; fi || {
+    cat "$scratch/said" >&2
+    unable "the policy of this host can't be built"
+  }
   remove_labels
   forget
 }

@@ -99,8 +99,8 @@ look() {
 }
 
 # For what changes the host: one run at a time, and what an earlier run left half done comes first. The lock goes with
-# the last process of this run, also with one that outlives its shell. Scratch lies where it is labelled as stores are,
-# and under one name, so that the next run removes what a killed one left.
+# the last process of this run, also with one that outlives its shell. Scratch lies where it is labelled as stores are
+# and a file can be renamed into the store, and under one name, so that the next run removes what a killed one left.
 begin() {
   [ -w "$home" ] || unable "$home can't be written" "run as root"
   exec 9<"$home"
@@ -187,6 +187,7 @@ record() {
 
 # recover: what a run that was cut short began is finished where the module went in or out, and undone where it did not.
 recover() {
+  was_going_back=no
   rm -rf -- "$state.gone" "$state/next.new" "$state/current.new" "$state/removing.new" "$state/labels.new"
   if [ -d "$state/removing" ]; then
     if installed_here "$NAME"; then
@@ -199,6 +200,7 @@ recover() {
   elif [ -d "$state/next" ]; then
     if same_as_installed "$state/next"; then
       warn "an installation that was cut short is finished"
+      [ ! -f "$state/next/back" ] || was_going_back=yes
       make_current
     else
       warn "an installation that was cut short is undone"
@@ -210,10 +212,13 @@ recover() {
     finish_removal
   fi
   if [ -f "$state/current/back" ]; then
+    was_going_back=yes
     drop "$state/previous"
     rm -f "$state/current/back"
   fi
   forget_if_empty
+  # A transaction that was cut short leaves its half-built store to the next one.
+  if [ -d "$home/tmp" ] || [ -d "${home%/*}/final/$store" ]; then transact semodule_ -B || cat "$scratch/said" >&2; fi
 }
 
 forget_if_empty() {

@@ -15,6 +15,10 @@ usage() {
 takes='root store while-running no-relabel'
 read_arguments "$@"
 begin
+if [ "$was_going_back" = yes ]; then
+  say "$NAME is back at: $(cat "$state/current/version")"
+  exit 0
+fi
 
 before=$state/previous
 [ -d "$before" ] || refuse "no version before this one was kept" "uninstall.sh takes this one out"

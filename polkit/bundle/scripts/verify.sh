@@ -17,8 +17,10 @@ takes='target root store report'
 read_arguments "$@"
 check_sums
 look
-[ -n "$target" ] || target=$(sed -n 's/^[^ ]* \([A-Za-z0-9._-]*\)$/\1/p' "$state/current/version" 2>/dev/null || :)
-case " $TARGETS " in *" $target "*) ;; *) target= ;; esac
+if [ -z "$target" ]; then
+  target=$(sed -n 's/^[^ ]* \([A-Za-z0-9._-]*\)$/\1/p' "$state/current/version" 2>/dev/null || :)
+  case " $TARGETS " in *" $target "*) ;; *) target='' ;; esac
+fi
 choose_target
 
 amiss=0
