@@ -250,7 +250,10 @@ def _each(tar: bytes) -> Iterator[_Member]:
         content = tar[position + _BLOCK : position + _BLOCK + size]
         if len(content) < size:
             raise _Refused("archive", "the archive ends in the middle of a file", member.path[:_LONGEST_PATH])
+        end = position + _BLOCK + size
         position += _BLOCK + (size + _BLOCK - 1) // _BLOCK * _BLOCK
+        if any(tar[end:position]):
+            raise _Refused("archive", "something stands between two files of the archive")
         if member.kind == "x":
             _check_records(content)
         else:

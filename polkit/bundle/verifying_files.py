@@ -28,7 +28,9 @@ def check_sums(files: Mapping[str, bytes], findings: Findings) -> None:
         findings.refuse("missing", SUMS, "is not there, so nothing says what the bundle's files hold")
         return
     sums: dict[str, str] = {}
-    for number, line in enumerate(files[SUMS].decode("utf-8", "replace").splitlines(), 1):
+    # By newlines alone, as sha256sum reads it: what looks like one line there may be none here.
+    lines = files[SUMS].decode("utf-8", "replace").split("\n")
+    for number, line in enumerate(lines if lines[-1] else lines[:-1], 1):
         found = _LINE.match(line)
         if found is None or bad_path(found[2]) or found[2] in sums:
             findings.refuse("sums", SUMS, f"line {number} is no sum of a file, or of one that had a line already")
