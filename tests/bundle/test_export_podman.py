@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import configparser
+import os
 import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
 
 from tests.bundle.exporting import WEIRD, Exports, exported
 
@@ -69,3 +75,27 @@ def test_a_weird_path_is_left_out_of_the_unit_and_quoted_in_the_flags(exports: E
 def test_levels_differ_from_module_to_module(exports: Exports) -> None:
     other = Unit((exported(exports.weird, "podman") / "el9/weird.container").read_text(encoding="ascii"))
     assert other.all("SecurityLabelLevel") != unit(exports).all("SecurityLabelLevel")
+
+
+@pytest.mark.heavy
+def test_the_real_generator_takes_the_quadlets(exports: Exports, repository: Path, tmp_path: Path) -> None:
+    done = subprocess.run([repository / "script/validators", "quadlet"], stdout=subprocess.PIPE, text=True, check=True)
+    for bundle in (exports.bundle, exports.weird):
+        (one,) = (exported(bundle, "podman") / "el9").glob("*.container")
+        shutil.copy(one, tmp_path)
+    run = subprocess.run(
+        [done.stdout.splitlines()[-1], "-dryrun"],
+        env={**os.environ, "QUADLET_UNIT_DIRS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    # On stderr it says which files it loads, and beside that only what is wrong with them.
+    assert all(" Loading source unit file " in line for line in run.stderr.splitlines()), run.stderr
+    starts = [line.partition("=")[2] for line in run.stdout.splitlines() if line.startswith("ExecStart=")]
+    flags = shlex.split((exported(exports.bundle, "podman") / "el9/run-flags.txt").read_text("ascii"), comments=True)
+    given = [word.replace("--volume", "-v") for word in flags]
+    (start,) = (shlex.split(one) for one in starts if "vllm_t" in one)
+    assert start[-len(given) - 1 :] == [*given, "localhost/vllm:0.1.0"]
+    assert len(starts) == 2
