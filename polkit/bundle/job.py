@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
-from polkit.audit import Ledger, dump, read_logs, read_options
 from polkit.bundle.archive import SUFFIXES, check_output, source_date_epoch, write_bundle
 from polkit.bundle.exporters import Exported, Shipment, check_exports, export, write_packages
 from polkit.bundle.lists import FACTS, facts_text, script_lists
@@ -19,6 +18,7 @@ from polkit.bundle.manifest import manifest_text, target_entry
 from polkit.bundle.project import Project, read_project, with_targets
 from polkit.bundle.provenance import check_builder
 from polkit.bundle.readme import readme_text
+from polkit.bundle.redaction import evidence_names, ledger_bytes, read_ledger, redacted
 from polkit.bundle.signing import read_signers, sign
 from polkit.bundle.signing_files import check_beside, embedded, origin_files, write_beside
 from polkit.bundle.targets import TargetBuild, build_targets, check_version, cil_of
@@ -72,12 +72,14 @@ def package(
     builder: Optional[str] = None,
     against: Optional[Path] = None,
     bump: bool = False,
+    redact: bool = False,
 ) -> Packaged:
     """Build the bundle of the project in ``directory``: ``output/NAME-VERSION/`` and the archive beside it.
 
     ``output``: ``dist`` in the project when None. ``targets``: policies for targets, besides those of ``polkit.toml``.
     ``exports``: other forms that go with it, the words of ``EXPORTERS``; packages built of them lie beside the archive.
     ``keys``: what to sign with, as ``--sign`` takes it; ``builder``: the URI of who builds, for the provenance.
+    ``redact``: evidence goes out under other names, as with ``[evidence] redact`` in polkit.toml.
     ``against``: the bundle released before, else the last one in ``output`` or ``dist``. A version too low for what is
     granted is raised with ``bump``, else refused, as one is that was released with other content (unless ``force``).
     The same project and policies give the same bytes, and what lies there already stays. Raises PolkitError for a
@@ -87,7 +89,7 @@ def package(
     project = with_targets(read_project(directory), targets or {})
     place = output if output is not None else directory / "dist"
     forms = check_exports(exports, project)
-    asked = _Asked(forms, compression, with_proof, source_date_epoch(), builder, progress)
+    asked = _Asked(forms, compression, with_proof, source_date_epoch(), builder, progress, redact)
     made = _made(project, asked)
     found = standing(project, made.builds, made.files, (place, directory / "dist"), against, force, progress)
     if bump and found.demand is not None and not found.allows(project.version):
@@ -122,6 +124,7 @@ class _Asked:
     epoch: int
     builder: str
     progress: Optional[Progress]
+    redact: bool
     proofs: dict[str, Proof] = field(default_factory=dict)
     """Made so far: a module of which the version alone was raised is not proven again."""
 
@@ -145,6 +148,13 @@ class _Made:
 
 def _made(project: Project, asked: _Asked) -> _Made:
     """Everything that goes into the bundle."""
+    if not (asked.redact or project.config.evidence.redact):
+        return _made_of(project, asked)
+    with redacted(project, asked.progress) as shown:
+        return _made_of(shown, asked)
+
+
+def _made_of(project: Project, asked: _Asked) -> _Made:
     top = f"{project.name}-{project.version}"
     built = build_targets(project, asked.with_proof, asked.progress, asked.proofs)
     builds = tuple(_relative(one, project) for one in built)
@@ -248,18 +258,7 @@ def _evidence_files(project: Project) -> dict[str, bytes]:
     """The evidence as one ledger, whatever it was read from, with its sources called as they are in the project."""
     if not project.evidence:
         return {}
-    ledger = read_logs([str(path) for path in project.evidence], read_options(None, None, ()))
-    names = _names(project)
-    partials = {
-        source: replace(
-            partial,
-            name=names.get(partial.name, partial.name),
-            unparsed=tuple(replace(one, source=names.get(one.source, one.source)) for one in partial.unparsed),
-        )
-        for source, partial in ledger.partials.items()
-    }
-    lines = "".join(f"{line}\n" for line in dump(Ledger(partials)))
-    return {f"evidence/{project.name}.ledger": lines.encode("utf-8", "backslashreplace")}
+    return {f"evidence/{project.name}.ledger": ledger_bytes(read_ledger(project))}
 
 
 def _script_files(project: Project, builds: tuple[TargetBuild, ...]) -> dict[str, bytes]:
@@ -273,7 +272,7 @@ def _script_files(project: Project, builds: tuple[TargetBuild, ...]) -> dict[str
 def _relative(build: TargetBuild, project: Project) -> TargetBuild:
     """A build whose plan and proof call policies and evidence by their names in the project, wherever that lies."""
     plan, proof = build.plan, build.proof
-    names = _names(project)
+    names = evidence_names(project)
     if plan is not None:
         plan = _plan_called(plan, f"targets.{build.name}", names)
     if proof is not None:
@@ -296,10 +295,6 @@ def _input_called(summary: InputSummary, names: Mapping[str, str]) -> InputSumma
         sources=tuple(names.get(source, source) for source in summary.sources),
         unparsed=tuple(replace(one, source=names.get(one.source, one.source)) for one in summary.unparsed),
     )
-
-
-def _names(project: Project) -> dict[str, str]:
-    return {str(path): project.relative(path) for path in project.evidence}
 
 
 def _compiler_versions() -> dict[str, str]:

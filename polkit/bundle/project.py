@@ -37,8 +37,9 @@ class Project:
     optional: tuple[OptionalModule, ...] = ()
 
     def relative(self, path: Path) -> str:
-        """A path in the project as it is called in a bundle."""
-        return path.relative_to(self.directory).as_posix()
+        """A path in the project as it is called in a bundle; one elsewhere goes by its name."""
+        inside = path.is_relative_to(self.directory)
+        return path.relative_to(self.directory).as_posix() if inside else path.name
 
 
 def read_project(directory: Path) -> Project:

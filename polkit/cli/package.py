@@ -42,6 +42,7 @@ import click
     help="The bundle released before, a directory or archive; the last one in DIR/dist if not given.",
 )
 @click.option("--bump", is_flag=True, help="Raise the version in polkit.toml, source and changelog to what is needed.")
+@click.option("--redact-evidence", "redact", is_flag=True, help="Hosts, programs and paths go out under other names.")
 @click.option("--no-proof", is_flag=True, help="Do not prove the modules; the bundle says so.")
 @click.option("--force", is_flag=True, help="Overwrite a bundle that exists.")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -55,6 +56,7 @@ def command(
     builder: Optional[str],
     against: Optional[Path],
     bump: bool,
+    redact: bool,
     compression: str,
     no_proof: bool,
     force: bool,
@@ -77,7 +79,19 @@ def command(
     named = dict(_pair(text) for text in targets)
     packaged = read_with_progress(
         lambda _, progress: package(
-            directory, output, named, compression, force, not no_proof, progress, exports, keys, builder, against, bump
+            directory,
+            output,
+            named,
+            compression,
+            force,
+            not no_proof,
+            progress,
+            exports,
+            keys,
+            builder,
+            against,
+            bump,
+            redact,
         ),
         quiet,
     )

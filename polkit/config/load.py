@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Callable, Optional, get_type_hints
 
 from polkit.config.names import check_module_name, check_module_version, check_release, check_target_name
-from polkit.config.sections import SECTIONS, Config, Gates, Minimize, Module, Target
+from polkit.config.sections import SECTIONS, Config, EvidenceShown, Gates, Minimize, Module, Target
 from polkit.errors import SourceError, UsageError
 from polkit.model import IDENTIFIER
 
@@ -37,6 +37,7 @@ def load_config(path: Optional[Path] = None) -> Config:
         minimize=_section(Minimize, tables, "minimize", path),
         targets=MappingProxyType(_targets(tables, path)),
         gates=_section(Gates, tables, "gates", path),
+        evidence=_section(EvidenceShown, tables, "evidence", path),
         path=str(path),
     )
 

@@ -61,6 +61,15 @@ class Minimize:
 
 
 @dataclass(frozen=True)
+class EvidenceShown:
+    """How the evidence goes out with a bundle."""
+
+    redact: bool = _key(
+        "Hosts, programs, command lines and paths under other names (as `--redact-evidence`).", default=False
+    )
+
+
+@dataclass(frozen=True)
 class Target:
     """A policy the module is built for."""
 
@@ -101,6 +110,7 @@ class Config:
     minimize: Minimize = field(default_factory=Minimize)
     targets: Mapping[str, Target] = field(default_factory=lambda: MappingProxyType({}))
     gates: Gates = field(default_factory=Gates)
+    evidence: EvidenceShown = field(default_factory=EvidenceShown)
     path: Optional[str] = None
 
     def beside(self, path: str) -> Path:
@@ -109,6 +119,6 @@ class Config:
 
 
 SECTIONS: Mapping[str, type] = MappingProxyType(
-    {"module": Module, "minimize": Minimize, "targets": Target, "gates": Gates}
+    {"module": Module, "minimize": Minimize, "targets": Target, "gates": Gates, "evidence": EvidenceShown}
 )
 """The sections by name; ``[targets.NAME]`` may stand once for each target."""
