@@ -1,8 +1,8 @@
 """A module as statements of a CIL block, whose domain is a type that the block inherits (``process``).
 
 Container templates (https://github.com/containers/container-selinux, udica-templates) declare ``process`` and give it
-its role and attributes, so neither is repeated. What the module's domain inherits of its base is what the template
-stands in for, and is left out.
+its role and attributes, so those of the module's domain are left out. So is what the domain inherits of its base: that
+is what the template stands in for.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def block_parts(build: TargetBuild) -> BlockParts:
     domain = "" if found is None else found[0]
     claims = read_claims(cil)
     inherits = found is not None and found[1] is not None
-    dropped = _inherited_transitions(build) | ({f"(roletype system_r {domain})"} if inherits else set())
+    roles = {one for one in claims.others if re.fullmatch(rf"\(roletype \S+ {re.escape(domain)}\)", one)}
+    dropped = _inherited_transitions(build) | (roles if inherits else set())
     return BlockParts(
         domain,
         tuple(one for one in own_types(build) if one != domain),
