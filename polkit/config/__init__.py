@@ -11,7 +11,17 @@ from polkit.config.names import (
     check_module_version,
     check_target_name,
 )
-from polkit.config.sections import CONTAINER_DOMAINS, RISK_LEVELS, SECTIONS, Config, Gates, Minimize, Module, Target
+from polkit.config.sections import (
+    CONTAINER_DOMAINS,
+    RISK_LEVELS,
+    SECTIONS,
+    Config,
+    EvidenceShown,
+    Gates,
+    Minimize,
+    Module,
+    Target,
+)
 
 __all__ = [
     "CONTAINER_DOMAINS",
@@ -22,6 +32,7 @@ __all__ = [
     "RISK_LEVELS",
     "SECTIONS",
     "Config",
+    "EvidenceShown",
     "Gates",
     "Minimize",
     "Module",

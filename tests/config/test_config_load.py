@@ -10,7 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from polkit.config import SECTIONS, Config, Gates, Minimize, Module, Target, check_module_name, load_config
+from polkit.config import (
+    SECTIONS,
+    Config,
+    EvidenceShown,
+    Gates,
+    Minimize,
+    Module,
+    Target,
+    check_module_name,
+    load_config,
+)
 from polkit.errors import PolkitError, SourceError, UsageError
 
 WHOLE = """
@@ -44,6 +54,9 @@ policy_package = "38.1.35-2.el9"
 max_over_permission = 0
 max_risk = "medium"
 forbid_rules_on = ["shadow_t"]
+
+[evidence]
+redact = true
 """
 
 
@@ -69,6 +82,7 @@ def test_everything_is_read(place: Path) -> None:
         ),
         targets={"debian12": Target(), "rhel9": RHEL9},
         gates=Gates(0, "medium", ("shadow_t",)),
+        evidence=EvidenceShown(redact=True),
         path=str(place),
     )
 
