@@ -12,6 +12,7 @@ import pytest
 from polkit.bundle import Packaged, package
 from tests.bundle.exporting import Exports, make_exports
 from tests.bundle.making import Run, make_project, small_host
+from tests.bundle.packing import STAND_INS, Packages, make_packages
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +58,14 @@ def run(root: Path) -> Run:
         )
 
     return script
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    """Bundles with packages, built with stand-ins for the distribution's macros."""
+    place = tmp_path_factory.mktemp("packages")
+    (place / ".rpmmacros").write_text(STAND_INS, encoding="ascii")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(place))
+        patch.delenv("SOURCE_DATE_EPOCH", raising=False)
+        return make_packages(place)

@@ -1,0 +1,97 @@
+"""Bundles with packages of RPM and Debian systems, and what is in the packages."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from polkit.bundle import Packaged, package
+from polkit.minimize import Request, generate
+from tests.bundle.exporting import export_host, export_log
+from tests.bundle.making import make_project
+from tests.records import avc
+
+STAND_INS = """
+%selinux_requires \\
+Requires: stand-in-policy \\
+%{nil}
+%selinux_modules_install(s:p:) echo stand-in install type=%{-s*} priority=%{-p*}: %*
+%selinux_modules_uninstall(s:p:) echo stand-in uninstall type=%{-s*} priority=%{-p*}: %*
+%selinux_relabel_pre(s:) echo stand-in relabel-pre type=%{-s*}
+%selinux_relabel_post(s:) echo stand-in relabel-post type=%{-s*}
+%selinux_set_booleans(s:) echo stand-in set type=%{-s*}: %*
+%selinux_unset_booleans(s:) echo stand-in unset type=%{-s*}: %*
+"""
+"""What a distribution would define, so that it shows in a package what was called with what."""
+ODD = '100% of %{lua:print(1)} <b> %prep `id` $(id) "x" #'
+"""A text that means something in a spec, a control file or a shell."""
+
+
+@dataclass(frozen=True)
+class Packages:
+    """``host`` is what every target stands for; ``bundle`` has packages for three; ``shared`` has a boolean, no domain
+    of its own and odd words about itself."""
+
+    host: Path
+    bundle: Packaged
+    shared: Packaged
+
+
+def make_packages(place: Path) -> Packages:
+    """Both, with the macros that rpm finds in the home directory."""
+    host = export_host(place / "host")
+    project = make_project(place / "vllm", host, export_log())
+    config(project, 'license = "MIT"', 'license = "MIT"\ncontact = "Ann <ann@example.com>"')
+    with (project / "polkit.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[targets.el8]\npolicy_package = "3.14.3-139.el8"\n[targets.stream]\nrelease = "centos10"\n')
+    targets = {"el8": str(host), "stream": str(host), "debian12": str(host)}
+    bundle = package(project, targets=targets, with_proof=False, exports=("deb,rpm",))
+    return Packages(host, bundle, _shared(place, host))
+
+
+def config(project: Path, old: str, new: str) -> None:
+    """Write something else in a project's polkit.toml."""
+    file = project / "polkit.toml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def _shared(place: Path, host: Path) -> Packaged:
+    log = avc("append", "data_t", levels=("s0:c0", "s0")) + avc("write", "data_t", levels=("s0:c0", "s0"), serial=2)
+    project = make_project(place / "shared", host, log, name="shared_one")
+    config(project, 'summary = "A model server"', f"summary = '{ODD}'")
+    config(project, 'vendor = "ACME"', "vendor = '%{name} <a@b>, GmbH'")
+    config(project, 'license = "MIT"', 'license = ""')
+    generate(Request((str(project / "evidence/recorded.log"),), str(host), extend=True), project)
+    return package(project, targets={"fedora42": str(host), "any": str(host)}, with_proof=False, exports=("rpm", "deb"))
+
+
+def said(*command: object, cwd: Path = Path("/")) -> str:
+    """What a command that must succeed prints on its standard output."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rpm(file: Path, *words: str) -> str:
+    """``rpm -qp``."""
+    return said("rpm", "-qp", "--nosignature", *words, file)
+
+
+def unpacked(file: Path, place: Path) -> Path:
+    """The files of a package, of either kind."""
+    place.mkdir()
+    if file.suffix == ".deb":
+        said("dpkg-deb", "-x", file, place)
+    else:
+        said("sh", "-c", 'rpm2cpio "$0" | cpio -idm --quiet', file, cwd=place)
+    return place
+
+
+def named(packaged: Packaged, part: str) -> Path:
+    """The one package that has ``part`` in its name."""
+    (found,) = (path for path in packaged.packages if part in path.name)
+    return found

@@ -1,0 +1,198 @@
+"""RPM: a spec that the distribution's macros make a package of, one for each release, the same wherever it is built."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from polkit.bundle import package
+from polkit.errors import CompileError, UsageError
+from tests.bundle.making import Run, semodule
+from tests.bundle.packing import ODD, STAND_INS, Packages, named, rpm, said, unpacked
+
+
+@pytest.fixture
+def project(packages: Packages, tmp_path: Path) -> Path:
+    """The project in another place, with nothing released."""
+    there = packages.bundle.directory.parent.parent
+    return Path(shutil.copytree(there, tmp_path / "a (new) place", ignore=shutil.ignore_patterns("dist")))
+
+
+def scripts(file: Path) -> dict[str, str]:
+    """A package's scripts by their kinds."""
+    text = rpm(file, "--scripts")
+    parts = re.split(r"^(\w+) scriptlet \(using /bin/sh\):\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+def test_each_release_gets_its_package(packages: Packages) -> None:
+    names = [path.name for path in packages.bundle.packages]
+    assert names == [
+        "vllm-selinux-0.1.0-1.el10.noarch.rpm",
+        "vllm-selinux-0.1.0-1.el8.noarch.rpm",
+        "vllm-selinux_0.1.0-1+deb12_all.deb",
+    ]
+    assert [path.name for path in packages.bundle.directory.parent.iterdir() if path.is_dir()] == ["vllm-0.1.0"]
+    assert "export/rpm/vllm-selinux.spec" in packages.bundle.manifest["files"]
+    el8, el10 = (named(packages.bundle, f".{one}.") for one in ("el8", "el10"))
+    tags = "%{NAME} %{VERSION} %{RELEASE} %{ARCH} %{LICENSE} %{VENDOR} %{BUILDTIME} %{BUILDHOST}"
+    assert rpm(el8, "--qf", tags) == "vllm-selinux 0.1.0 1.el8 noarch MIT ACME 789091200 localhost"
+    needs = rpm(el8, "--requires").splitlines()
+    assert {"stand-in-policy", "selinux-policy >= 3.14.3-139.el8", "container-selinux"} <= set(needs)
+    assert not any(line.startswith("selinux-policy") for line in rpm(el10, "--requires").splitlines())
+
+
+def test_the_macros_are_called_as_the_guidelines_say(packages: Packages) -> None:
+    found = scripts(named(packages.bundle, ".el8."))
+    assert sorted(found) == ["postinstall", "posttrans", "postuninstall", "preinstall", "preuninstall"]
+    module = "/usr/share/selinux/packages/targeted/vllm.pp.bz2"
+    assert f"stand-in install type=targeted priority=200: {module} $ports_module\n" in found["postinstall"]
+    assert "stand-in uninstall type=targeted priority=200: vllm $ports_module\n" in found["postuninstall"]
+    assert found["preinstall"] == "echo stand-in relabel-pre type=targeted\n"
+    assert found["posttrans"] == "echo stand-in relabel-post type=targeted\n"
+    assert "tcp:8443:vllm_port_t" in found["postinstall"]
+    assert "stand-in set" not in found["postinstall"]
+    shared = scripts(named(packages.shared, ".fc42."))
+    setting = next(iter(packages.shared.manifest["targets"]["fedora42"]["booleans"].items()))
+    for kind, word in (("postinstall", "set"), ("postuninstall", "unset")):
+        assert f"stand-in {word} type=targeted: {setting[0]}={int(setting[1])}\n" in shared[kind]
+    for text in (*found.values(), *shared.values()):
+        assert "%" not in text.replace("%s", "")
+        subprocess.run(["sh", "-n"], input=text, text=True, check=True)
+
+
+def test_what_is_in_the_package(packages: Packages, root: Path, tmp_path: Path) -> None:
+    bundle, file = packages.bundle.directory, named(packages.bundle, ".el8.")
+    place = unpacked(file, tmp_path / "files")
+    shipped = place / "usr/share/selinux/packages/targeted/vllm.pp.bz2"
+    assert shipped.read_bytes() == (bundle / "targets/el8/vllm.pp.bz2").read_bytes()
+    interface = place / "usr/share/selinux/devel/include/distributed/vllm.if"
+    assert interface.read_bytes() == (bundle / "source/vllm.if").read_bytes()
+    assert {path.name for path in (place / "usr/share").glob("doc/vllm-selinux*/*")} == {"README.md", "manifest.json"}
+    share = place / "usr/share/vllm-selinux"
+    assert not any((share / name).exists() for name in ("install.sh", "uninstall.sh", "rollback.sh"))
+    assert [path.name for path in (share / "targets").iterdir()] == ["el8"]
+    owned = rpm(file, "--qf", "[%{FILEUSERNAME}:%{FILEGROUPNAME} %{FILEMTIMES} %{FILEFLAGS:fflags} %{FILENAMES}\n]")
+    lines = [line.split(" ") for line in owned.splitlines()]
+    assert {line[0] for line in lines} == {"root:root"}
+    assert {int(line[1]) for line in lines} <= {0, 789091200}
+    assert [line[3] for line in lines if "g" in line[2]] == ["/var/lib/selinux/targeted/active/modules/200/vllm"]
+
+
+def test_the_package_brings_the_step_that_checks(packages: Packages, tmp_path: Path, run: Run) -> None:
+    """It works alone, tells that the module is not there, and that it is the one that was shipped."""
+    share = unpacked(named(packages.bundle, ".el8."), tmp_path / "files") / "usr/share/vllm-selinux"
+    root = shutil.copytree(packages.host, tmp_path / "there")
+    done = run(share, "verify.sh", on=root)
+    assert done.returncode == 1 and "vllm is not installed at priority 200" in done.stdout
+    semodule(root, "-X", "200", "-i", share / "targets/el8/vllm.pp")
+    done = run(share, "verify.sh", on=root)
+    assert "is not installed" not in done.stdout and "is not the one" not in done.stdout, done.stdout
+
+
+def test_odd_words_stay_what_they_are(packages: Packages) -> None:
+    file = named(packages.shared, ".fc42.")
+    assert rpm(file, "--qf", "%{SUMMARY}") == ODD
+    assert rpm(file, "--qf", "%{VENDOR}") == "%{name} <a@b>, GmbH"
+    assert rpm(file, "--qf", "%{LICENSE}") == "NOASSERTION"
+    assert " ".join(rpm(file, "--qf", "%{DESCRIPTION}").split()).count(ODD) == 1
+    assert "rpm: polkit.toml names no license; the package says NOASSERTION" in packages.shared.notes
+
+
+def test_a_macro_that_nobody_defines_is_an_error(
+    packages: Packages, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package would be built without a complaint, and fail on every host."""
+    left_out = "".join(line for line in STAND_INS.splitlines(keepends=True) if "relabel_post" not in line)
+    (tmp_path / ".rpmmacros").write_text(left_out, encoding="ascii")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(CompileError, match=r"%selinux_relabel_post is not defined"):
+        package(project, tmp_path / "out", {"el8": str(packages.host)}, with_proof=False, exports=("rpm",))
+    assert not list((tmp_path / "out").glob("*.rpm"))
+
+
+@pytest.mark.skipif(said("rpm", "--eval", "%{?selinux_requires}") != "\n", reason="the distribution has the macros")
+def test_without_macros_the_shipped_ones_do_and_twice_is_the_same(
+    packages: Packages, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No rpm but the distributions' own has them; another zone, place and file mode mask change nothing."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = []
+    other = Path(shutil.copytree(project, tmp_path / "other"))
+    for zone, umask, place in (("UTC", 0o022, project), ("Asia/Tokyo", 0o077, other)):
+        monkeypatch.setenv("TZ", zone)
+        before = os.umask(umask)
+        try:
+            made = package(place, place / "out", {"el8": str(packages.host)}, with_proof=False, exports=("rpm",))
+        finally:
+            os.umask(before)
+        found.append({path.name: path.read_bytes() for path in made.packages})
+        assert any("macros.selinux stood in" in note for note in made.notes)
+    assert list(found[0]) == ["vllm-selinux-0.1.0-1.el8.noarch.rpm"]
+    assert found[0] == found[1]
+    text = scripts(project / "out/vllm-selinux-0.1.0-1.el8.noarch.rpm")
+    assert "semodule -n -s targeted -X 200 -i /usr/share/selinux/packages/targeted/vllm.pp.bz2" in text["postinstall"]
+    assert "semodule -n -s targeted -X 200 -r vllm" in text["postuninstall"]
+
+
+def test_without_rpmbuild_there_is_a_spec(
+    packages: Packages, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    which = shutil.which
+    monkeypatch.setattr("shutil.which", lambda name, **given: None if name == "rpmbuild" else which(name, **given))
+    made = package(project, tmp_path, {"el8": str(packages.host)}, with_proof=False, exports=("rpm",))
+    assert made.packages == () and made.exit_code == 0
+    assert "rpm: rpmbuild is not installed: a spec, and no package" in made.notes
+    assert (made.directory / "export/rpm/vllm-selinux.spec").is_file()
+
+
+def test_the_spec_takes_the_module_of_the_release_it_is_built_on(packages: Packages, tmp_path: Path) -> None:
+    bundle = packages.bundle
+    spec = bundle.directory / "export/rpm/vllm-selinux.spec"
+    (tmp_path / ".rpmmacros").write_text(STAND_INS, encoding="ascii")
+
+    def built(*defines: str) -> subprocess.CompletedProcess[str]:
+        given = [f"_topdir {tmp_path}/top", f"_sourcedir {bundle.directory.parent}", *defines]
+        words = [word for define in given for word in ("--define", define)]
+        env = {**os.environ, "HOME": str(tmp_path), "LC_ALL": "C"}
+        command = ["rpmspec", "-P", *words, str(spec)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+
+    assert "/targets/el8" not in built("rhel 10").stdout and "from=targets/stream\n" in built("rhel 10").stdout
+    assert "from=targets/el8\n" in built("rhel 8").stdout
+    assert "from=targets/el8\n" in built("rhel 10", "bundle_target el8").stdout
+    for wrong in (("rhel 9",), ("fedora 42",)):
+        done = built(*wrong)
+        assert done.returncode != 0 and "no module for this release" in done.stderr
+    done = built("bundle_target el7")
+    assert done.returncode != 0 and "no module for the target el7, only for el8 stream" in done.stderr
+
+
+def test_a_project_without_such_a_release(packages: Packages, project: Path, tmp_path: Path) -> None:
+    text = (project / "polkit.toml").read_text(encoding="utf-8")
+    (project / "polkit.toml").write_text(text.partition("[targets.el8]")[0], encoding="utf-8")
+    with pytest.raises(UsageError, match="no target of vllm is such a release") as refused:
+        package(project, tmp_path / "out", {"debian12": str(packages.host)}, exports=("rpm",))
+    assert 'release = "el9"' in refused.value.hint and not (tmp_path / "out").exists()
+    with pytest.raises(UsageError, match="the targets centos9 and el9 are both el9"):
+        two = {"el9": str(packages.host), "centos9": str(packages.host)}
+        package(project, tmp_path / "out", two, exports=("rpm",))
+    with pytest.raises(UsageError, match=r"--for 'tar' is none of rpm, deb, ansible"):
+        package(project, tmp_path / "out", {"el9": str(packages.host)}, exports=("rpm,tar",))
+
+
+def test_another_package_is_not_overwritten(packages: Packages, project: Path, tmp_path: Path) -> None:
+    made = named(packages.bundle, ".el8.")
+    place = tmp_path / "out"
+    place.mkdir()
+    (place / made.name).write_bytes(b"another")
+    targets = {"el8": str(packages.host)}
+    with pytest.raises(UsageError, match="exists and is another package"):
+        package(project, place, targets, with_proof=False, exports=("rpm",))
+    package(project, place, targets, with_proof=False, exports=("rpm",), force=True)
+    assert rpm(place / made.name, "--qf", "%{NAME}") == "vllm-selinux"
