@@ -100,6 +100,21 @@ def _make_weird(place: Path, host: Path) -> Packaged:
     return package(place / "weird", targets={"el9": str(host)}, with_proof=False, exports=FORMS)
 
 
+def as_cil(profile: Any) -> str:
+    """What the operator makes of a SelinuxProfile."""
+    name = profile["metadata"]["name"]
+    lines = [f"(blockinherit {one['name']})" for one in profile["spec"]["inherit"]]
+    for label, classes in profile["spec"].get("allow", {}).items():
+        target = f"{name}.process" if label == "@self" else label
+        lines += [f"(allow process {target} ({tclass} ({' '.join(perms)})))" for tclass, perms in classes.items()]
+    return "\n".join((f"(block {name}", *lines, ")")) + "\n"
+
+
+def as_raw_cil(profile: Any) -> str:
+    """What it makes of a RawSelinuxProfile: a block with its namespace in the name, and an object has none."""
+    return f"(block {profile['metadata']['name']}_\n{profile['spec']['policy']})\n"
+
+
 def assert_grants(policy: TargetPolicy, domain: str, types: str) -> None:
     """A domain may what the module's own domain may beyond its base, and its own types are called so."""
     wanted = {

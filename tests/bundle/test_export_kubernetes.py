@@ -19,7 +19,7 @@ import yaml
 
 from polkit.bundle import Packaged
 from polkit.policy import load_policy
-from tests.bundle.exporting import TEMPLATES, WEIRD, Exports, assert_grants, exported, read
+from tests.bundle.exporting import TEMPLATES, WEIRD, Exports, as_cil, as_raw_cil, assert_grants, exported, read
 from tests.bundle.making import semodule
 
 # ---- what the operator does with a profile: selinuxprofile.go, obj2cil.go and rawselinuxprofile_types.go of its source
@@ -64,16 +64,6 @@ def raw_refusals(policy: str) -> list[str]:
         depth += {"(": 1, ")": -1}.get(character, 0)
         found += [") too many"] if depth < 0 else []
     return found + (["( too many"] if depth else []) + ([] if policy.strip() else ["empty"])
-
-
-def as_cil(profile: Any) -> str:
-    """What the operator makes of a SelinuxProfile."""
-    name = profile["metadata"]["name"]
-    lines = [f"(blockinherit {one['name']})" for one in profile["spec"]["inherit"]]
-    for label, classes in profile["spec"].get("allow", {}).items():
-        target = f"{name}.process" if label == "@self" else label
-        lines += [f"(allow process {target} ({tclass} ({' '.join(perms)})))" for tclass, perms in classes.items()]
-    return "\n".join((f"(block {name}", *lines, ")")) + "\n"
 
 
 def options_of(path: Path) -> dict[str, list[str]]:
@@ -143,9 +133,7 @@ def node(exports: Exports, tmp_path: Path) -> Path:
 def test_both_profiles_give_on_a_node_what_the_module_gives(exports: Exports, node: Path, tmp_path: Path) -> None:
     place = exported(exports.bundle, "kubernetes") / "el9"
     profile, raw = (read(place / f"{kind}.yaml") for kind in ("selinuxprofile", "rawselinuxprofile"))
-    # As the operator wraps it: its namespace is empty, because the object has none.
-    wrapped = f"(block {raw['metadata']['name']}_\n{raw['spec']['policy']})\n"
-    for name, text in ((profile["metadata"]["name"], as_cil(profile)), (raw["metadata"]["name"], wrapped)):
+    for name, text in ((profile["metadata"]["name"], as_cil(profile)), (raw["metadata"]["name"], as_raw_cil(raw))):
         (tmp_path / f"{name}.cil").write_text(text, encoding="ascii")
         semodule(node, "-i", tmp_path / f"{name}.cil")
     policy = load_policy(str(node))

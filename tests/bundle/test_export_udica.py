@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from polkit.module import fast_place
 from polkit.policy import load_policy
-from tests.bundle.exporting import TEMPLATES, Exports, assert_grants, exported
+from tests.bundle.exporting import TEMPLATES, Exports, as_cil, as_raw_cil, assert_grants, exported, read
 from tests.bundle.making import semodule, snapshot
 
 
@@ -64,3 +66,25 @@ def test_a_weird_path_compiles(exports: Exports, node: Path) -> None:
 def test_no_block_without_a_domain(exports: Exports) -> None:
     assert not exported(exports.shared, "udica").exists()
     assert any(note.startswith("udica: el9: the module has no domain of its own") for note in exports.shared.notes)
+
+
+@pytest.mark.heavy
+def test_a_real_store_takes_block_and_profiles(exports: Exports, policy_root: Path, tmp_path: Path) -> None:
+    """It is stricter than the small one: it says of no attribute that its types are those of objects."""
+    place = exported(exports.bundle, "kubernetes") / "el9"
+    profile, raw = (read(place / f"{kind}.yaml") for kind in ("selinuxprofile", "rawselinuxprofile"))
+    modules = [TEMPLATES, exported(exports.bundle, "udica") / "el9/vllm_udica.cil"]
+    for name, text in (("vllm", as_cil(profile)), ("vllm-rules", as_raw_cil(raw))):
+        (tmp_path / f"{name}.cil").write_text(text, encoding="ascii")
+        modules.append(tmp_path / f"{name}.cil")
+    with tempfile.TemporaryDirectory(dir=fast_place(), prefix="polkit-") as scratch:
+        root = Path(scratch) / "root"
+        shutil.copytree(policy_root, root, symlinks=True)
+        (store,) = (path.parent.name for path in root.glob("etc/selinux/*/policy"))
+        semodule(root, "-X", "200", *(word for module in modules for word in ("-i", module)), store=store)
+        policy = load_policy(str(root))
+    for domain, types in (("vllm_udica.process", "vllm_udica."), ("vllm.process", "vllm-rules_.")):
+        assert {"open", "read"} <= policy.allowed(domain, f"{types}vllm_model_t", "file")
+        assert {"map", "open", "read", "write"} <= policy.allowed(domain, "xserver_misc_device_t", "chr_file")
+        assert policy.has_xperm_rule(domain, "dri_device_t", "chr_file")
+        assert policy.role_has_type("system_r", domain)

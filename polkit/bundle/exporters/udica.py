@@ -66,7 +66,10 @@ def _statements(block: str, workload: Workload, parts: BlockParts) -> Iterator[s
         yield "(blockinherit container)"
         if workload.network:
             yield "(blockinherit net_container)"
-    yield from (f"(type {name})" for name in parts.types)
+    for name in parts.types:
+        yield f"(type {name})"
+        # The compiler wants it of a type in a file context, where the policy does not say it of file_type.
+        yield f"(roletype object_r {name})"
     yield from (f"(typeattributeset {attribute} ({names.get(type_, type_)}))" for attribute, type_ in parts.joins)
     yield from _rules(block, parts.rules, names)
     yield from (renamed(one, names) for one in parts.others)
