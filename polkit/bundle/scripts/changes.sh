@@ -195,7 +195,7 @@ host_contexts() {
 }
 
 labels_of() { # reads names ended by NUL, writes "LABEL<tab>PATH" lines; a name with a line break is left out
-  xargs -0 -r stat --printf='%C\t%n\000' 2>/dev/null | tr '\n\000' '\001\n' | grep -av "$(printf '\001')" || :
+  xargs -0 -r /usr/bin/stat --printf='%C\t%n\000' 2>/dev/null | tr '\n\000' '\001\n' | grep -av "$(printf '\001')" || :
 }
 
 # note_labels PLACES TYPES: how the files are labelled that are labelled neither as the host's file contexts say nor by

@@ -11,6 +11,10 @@ umask 022
 . "$here/facts.sh"
 HOST_MODULE="$NAME-ports"
 
+# GNU's, also where the shell is busybox, which has smaller ones of its own.
+find() { /usr/bin/find "$@"; }
+stat() { /usr/bin/stat "$@"; }
+
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s\n' "$*" >&2; }
 end_with() { # CODE MESSAGE [HINT]
@@ -73,7 +77,7 @@ find_place() {
   state=$root/var/lib/selinux-bundles/$NAME
   live=no
   if [ -z "$root" ] && [ "$store" = "$configured" ] && [ -e /sys/fs/selinux/enforce ]; then live=yes; fi
-  for tool in semodule setfiles matchpathcon bzip2 find flock; do
+  for tool in semodule setfiles matchpathcon bzip2 /usr/bin/find /usr/bin/stat flock; do
     command -v "$tool" >/dev/null || end_with 4 "$tool is not installed" \
       "install policycoreutils, libselinux-utils (selinux-utils on Debian), bzip2, findutils and util-linux"
   done
@@ -115,7 +119,10 @@ begin() {
 
 check_sums() {
   if command -v sha256sum >/dev/null; then
-    (cd "$here" && sha256sum -c --quiet SHA256SUMS >&2) || refuse "this bundle is not what was shipped" "get it anew"
+    sums=$(cd "$here" && sha256sum -c SHA256SUMS 2>&1) || {
+      printf '%s\n' "$sums" | grep -v ': OK$' >&2
+      refuse "this bundle is not what was shipped" "get it anew"
+    }
   else
     warn "sha256sum is not installed: the bundle's files are not checked"
   fi

@@ -58,7 +58,7 @@ declared() {
     file=$active/modules/$priority/$name/cil
     [ -f "$file" ] || continue
     bzip2 -dc "$file" 2>/dev/null || cat "$file"
-  done <"$scratch/modules" | sed -E 's/[(](type|typealias|typeattribute|role|roleattribute|boolean|tunable) /\n&/g' | awk '
+  done <"$scratch/modules" | sed -E 's/[(](type|typealias|typeattribute|role|roleattribute|boolean|tunable|class|common|classcommon|portcon) /\n&/g' | awk '
     { line = $0; gsub(/[()]/, " "); $0 = $0 }
     line ~ /^[ \t]*\((type|typealias|typeattribute) / { print "type", $2; next }
     line ~ /^[ \t]*\((role|roleattribute) / { print "role", $2; next }
