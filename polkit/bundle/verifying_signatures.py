@@ -168,7 +168,7 @@ def _check_gpg(room: Path, _: bytes, key: Optional[Key]) -> _Answer:
             raise UsageError(f"--key {key.name}: gpg does not take it as a public key: {imported.said}")
     ran = run_with_key([*base, "--verify", str(room / "signature"), str(room / "SHA256SUMS")])
     said = dict(_STATUS.findall(ran.output.decode("utf-8", "replace")))
-    # Of a signature that holds its own text gpg only warns that it did not look at the file it was to verify.
+    # A signature that holds its own text: some releases of gpg only warn that they did not look at the file.
     if "PLAINTEXT" in said:
         return BAD, "", "it is no detached signature: it holds a text of its own"
     if "NO_PUBKEY" in said and not {"BADSIG", "VALIDSIG"} & set(said):
