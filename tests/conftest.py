@@ -69,3 +69,15 @@ def policy(policy_root: Path) -> TargetPolicy:
 def headers_dir(policy_root: Path) -> Path:
     """The interfaces of the container host policy, as its distribution installs them."""
     return find_headers(roots=(policy_root, Path("/")))
+
+
+@pytest.fixture(scope="session")
+def kernel(repository: Path) -> Path:
+    """A kernel image: POLKIT_KERNEL, else what script/machine finds or downloads."""
+    named = os.environ.get("POLKIT_KERNEL")
+    if not named:
+        done = subprocess.run([repository / "script" / "machine"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"no machine can be booted here: {done.stderr.strip()[-200:]}")
+        named = done.stdout.splitlines()[-1]
+    return Path(named)

@@ -1,9 +1,7 @@
-"""Scenarios written for one test, and the kernel that machines are booted with."""
+"""Scenarios written for one test."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,15 +37,3 @@ def scenario_file(tmp_path: Path) -> WriteScenario:
         return path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def kernel(repository: Path) -> Path:
-    """A kernel image: POLKIT_KERNEL, else what script/machine finds or downloads."""
-    named = os.environ.get("POLKIT_KERNEL")
-    if not named:
-        done = subprocess.run([repository / "script" / "machine"], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"no machine can be booted here: {done.stderr.strip()[-200:]}")
-        named = done.stdout.splitlines()[-1]
-    return Path(named)
