@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from polkit.bundle import Packaged, package
-from tests.bundle.exporting import Exports, make_exports
-from tests.bundle.making import Run, make_project, small_host
+from tests.bundle.exporting import TEMPLATES, Exports, make_exports
+from tests.bundle.making import Run, make_project, semodule, small_host
 from tests.bundle.packing import STAND_INS, Packages, make_packages
 
 
@@ -31,6 +31,15 @@ def host_bundle(tmp_path_factory: pytest.TempPathFactory, host: Path) -> Package
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
     """Bundles with every form of export, and the host that they are for."""
     return make_exports(tmp_path_factory.mktemp("exports"))
+
+
+@pytest.fixture
+def node(exports: Exports, tmp_path: Path) -> Path:
+    """The host that exports are for, with container templates, to be changed."""
+    root = tmp_path / "node"
+    shutil.copytree(exports.host, root)
+    semodule(root, "-X", "100", "-i", TEMPLATES)
+    return root
 
 
 @pytest.fixture

@@ -53,22 +53,25 @@ def _capability(name: str, serial: int) -> str:
 
 @dataclass(frozen=True)
 class Exports:
-    """``bundle`` is for two targets; ``shared`` widens a shared domain, with a boolean; ``weird`` has a weird path."""
+    """``bundle`` is for two targets; ``shared`` widens a shared domain, with a boolean; ``weird`` has a weird path; the
+    domain of ``bare`` starts from nothing."""
 
     host: Path
     bundle: Packaged
     shared: Packaged
     weird: Packaged
+    bare: Packaged
 
     @property
     def all(self) -> tuple[Packaged, ...]:
-        return self.bundle, self.shared, self.weird
+        return self.bundle, self.shared, self.weird, self.bare
 
 
 def make_exports(place: Path) -> Exports:
     """All of them."""
     host = export_host(place / "host")
-    return Exports(host, make_export(place, host), _make_shared(place, host), _make_weird(place, host))
+    makers = (make_export, _make_shared, make_weird, _make_bare)
+    return Exports(host, *(make(place, host) for make in makers))
 
 
 def make_export(place: Path, host: Path) -> Packaged:
@@ -88,12 +91,20 @@ WEIRD = '/srv/a b/{{ 7*7 }}/$(id)/%h/it\'s "q"/#x\\n/!unsafe'
 """A path that means something in every language that it is written in."""
 
 
-def _make_weird(place: Path, host: Path) -> Packaged:
+def _make_bare(place: Path, host: Path) -> Packaged:
+    log = avc("getattr open read", "data_t", levels=_LEVELS)
+    project = make_project(place / "bare", host, log, name="bare")
+    generate(Request((str(project / "evidence/recorded.log"),), str(host), base="none"), project)
+    return package(project, targets={"el9": str(host)}, with_proof=False, exports=FORMS)
+
+
+def make_weird(place: Path, host: Path, path: str = WEIRD) -> Packaged:
+    """The bundle of a project whose models lie at a path."""
     log = place / "weird.log"
     log.write_text(evidence() + avc("read", "data_t", levels=_LEVELS, fields='path="/plain/x"', serial=3))
     new_project("weird", place / "weird", Described("Weird: {{ 1 }} - x", 'ACME "GmbH": #1', "MIT"))
     config = place / "weird/polkit.toml"
-    mounts = json.dumps([f"{WEIRD}:/models", "/srv/plain:/plain"])
+    mounts = json.dumps([f"{path}:/models", "/srv/plain:/plain"])
     config.write_text(config.read_text(encoding="utf-8").replace("mounts = []", f"mounts = {mounts}"), encoding="utf-8")
     shutil.copy(log, place / "weird/evidence/recorded.log")
     generate(Request((str(log),), str(host)), place / "weird")

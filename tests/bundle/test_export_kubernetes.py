@@ -19,7 +19,7 @@ import yaml
 
 from polkit.bundle import Packaged
 from polkit.policy import load_policy
-from tests.bundle.exporting import TEMPLATES, WEIRD, Exports, as_cil, as_raw_cil, assert_grants, exported, read
+from tests.bundle.exporting import WEIRD, Exports, as_cil, as_raw_cil, assert_grants, exported, read
 from tests.bundle.making import semodule
 
 # ---- what the operator does with a profile: selinuxprofile.go, obj2cil.go and rawselinuxprofile_types.go of its source
@@ -93,10 +93,10 @@ def validator(fixtures: Path, kind: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema)
 
 
-@pytest.mark.parametrize("kind", ["selinuxprofile", "rawselinuxprofile"])
-def test_profiles_fit_the_operators_definitions(exports: Exports, fixtures_dir: Path, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "count"), [("selinuxprofile", 4), ("rawselinuxprofile", 3)])
+def test_profiles_fit_the_operators_definitions(exports: Exports, fixtures_dir: Path, kind: str, count: int) -> None:
     found = [path for bundle in exports.all for path in exported(bundle, "kubernetes").glob(f"*/{kind}.yaml")]
-    assert len(found) == 3
+    assert len(found) == count
     schema = validator(fixtures_dir, kind)
     for path in found:
         schema.validate(read(path))
@@ -121,15 +121,6 @@ def test_the_operator_takes_the_profiles_with_the_options_that_they_name(exports
     }
 
 
-@pytest.fixture
-def node(exports: Exports, tmp_path: Path) -> Path:
-    """A host with the templates, to be changed."""
-    root = tmp_path / "node"
-    shutil.copytree(exports.host, root)
-    semodule(root, "-X", "100", "-i", TEMPLATES)
-    return root
-
-
 def test_both_profiles_give_on_a_node_what_the_module_gives(exports: Exports, node: Path, tmp_path: Path) -> None:
     place = exported(exports.bundle, "kubernetes") / "el9"
     profile, raw = (read(place / f"{kind}.yaml") for kind in ("selinuxprofile", "rawselinuxprofile"))
@@ -151,6 +142,13 @@ def test_a_rule_with_commands_is_not_in_the_profile_that_knows_none(exports: Exp
     comments = (place / "rawselinuxprofile.yaml").read_text(encoding="ascii")
     assert "#   semanage port -a -t vllm-rules_.vllm_port_t -p tcp 8443\n" in comments
     assert "#   semanage fcontext -a -f a -t vllm-rules_.vllm_model_t '/srv/models(/.*)?'\n" in comments
+
+
+def test_a_domain_that_starts_from_nothing_is_said_to_get_more(exports: Exports) -> None:
+    place = exported(exports.bare, "kubernetes") / "el9"
+    assert "so may more" in (place / "selinuxprofile.yaml").read_text(encoding="ascii")
+    assert read(place / "selinuxprofile.yaml")["spec"]["inherit"] == [{"kind": "System", "name": "container"}]
+    assert not (place / "rawselinuxprofile.yaml").exists()
 
 
 # ---- pods, constraints, MachineConfigs -----------------------------------------------------------------------------

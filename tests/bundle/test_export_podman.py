@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import configparser
 import os
+import posixpath
 import shlex
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.bundle.exporting import WEIRD, Exports, exported
+from tests.bundle.exporting import WEIRD, Exports, exported, make_weird, read
 
 
 class Unit(configparser.RawConfigParser):
@@ -99,3 +103,29 @@ def test_the_real_generator_takes_the_quadlets(exports: Exports, repository: Pat
     (start,) = (shlex.split(one) for one in starts if "vllm_t" in one)
     assert start[-len(given) - 1 :] == [*given, "localhost/vllm:0.1.0"]
     assert len(starts) == 2
+
+
+PATHS = st.text(
+    st.characters(min_codepoint=0x20, max_codepoint=0x7E, blacklist_characters=":/"), min_size=1, max_size=12
+)
+
+
+@pytest.mark.heavy
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(PATHS, min_size=1, max_size=3))
+def test_any_path_comes_out_as_it_went_in(exports: Exports, tmp_path: Path, parts: list[str]) -> None:
+    """Of every form that names it: a pod, the flags, Ansible's values; a unit names it as it is, or not at all."""
+    path = posixpath.normpath("/srv/models/" + "/".join(f"x{part}" for part in parts))
+    with tempfile.TemporaryDirectory(dir=tmp_path) as place:
+        bundle = make_weird(Path(place), exports.host, path)
+        forms = {form: exported(bundle, form) for form in ("ansible", "kubernetes", "podman")}
+        pod = read(forms["kubernetes"] / "el9/pod.yaml")
+        assert [one["hostPath"]["path"] for one in pod["spec"]["volumes"]] == [path, "/srv/plain"]
+        words = shlex.split((forms["podman"] / "el9/run-flags.txt").read_text(encoding="ascii"), comments=True)
+        volumes = [word for word in words if word.endswith((":/models", ":/models:ro"))]
+        assert [word.partition(":")[0] for word in volumes] == [path]
+        (target,) = read(forms["ansible"] / "vars.yml")["selinux_bundle_targets"].values()
+        assert [shlex.split(one) for one in target["restore_dirs"]] == [[path]]
+        unit = Unit((forms["podman"] / "el9/weird.container").read_text(encoding="ascii"))
+        assert unit.all("Volume") in (["/srv/plain:/plain"], [volumes[0], "/srv/plain:/plain"])
+        assert unit.sections() == ["Unit", "Container", "Install"]

@@ -14,15 +14,6 @@ from tests.bundle.exporting import TEMPLATES, Exports, as_cil, as_raw_cil, asser
 from tests.bundle.making import semodule, snapshot
 
 
-@pytest.fixture
-def node(exports: Exports, tmp_path: Path) -> Path:
-    """A host with the templates, to be changed."""
-    root = tmp_path / "node"
-    shutil.copytree(exports.host, root)
-    semodule(root, "-X", "100", "-i", TEMPLATES)
-    return root
-
-
 def test_a_block_gives_what_the_module_gives(exports: Exports, node: Path) -> None:
     before = snapshot(node)
     semodule(node, "-X", "200", "-i", exported(exports.bundle, "udica") / "el9/vllm_udica.cil")
@@ -61,6 +52,15 @@ def test_a_weird_path_compiles(exports: Exports, node: Path) -> None:
     label = load_policy(str(node)).file_label('/srv/a b/{{ 7*7 }}/$(id)/%h/it\'s "q"/#x\\n/!unsafe/w', "file")
     assert label is not None
     assert label.type == "weird_udica.weird_model_t"
+
+
+def test_a_domain_that_starts_from_nothing_needs_no_template(exports: Exports, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(exports.host, root)
+    semodule(root, "-X", "200", "-i", exported(exports.bare, "udica") / "el9/bare_udica.cil")
+    policy = load_policy(str(root))
+    assert policy.allowed("bare_udica.process", "data_t", "file") == {"open", "read"}
+    assert policy.role_has_type("system_r", "bare_udica.process")
 
 
 def test_no_block_without_a_domain(exports: Exports) -> None:

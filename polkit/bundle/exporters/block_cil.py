@@ -36,21 +36,21 @@ class BlockParts:
     contexts: tuple[str, ...]
 
 
-def block_parts(build: TargetBuild) -> BlockParts:
-    """The parts of a target's module that has a package. Raises CompileError, MissingDependency."""
+def block_parts(build: TargetBuild, templated: bool) -> BlockParts:
+    """The parts of a target's module that has a package. ``templated``: the block inherits a template, and its domain
+    all that a domain needs. Raises CompileError, MissingDependency."""
     assert build.package is not None
     name = "module"
     cil = cil_of(build.package, name) if build.suffix == ".pp" else build.package.decode("ascii")
     found = domain_of(build)
     domain = "" if found is None else found[0]
     claims = read_claims(cil)
-    inherits = found is not None and found[1] is not None
     roles = {one for one in claims.others if re.fullmatch(rf"\(roletype \S+ {re.escape(domain)}\)", one)}
-    dropped = _inherited_transitions(build) | (roles if inherits else set())
+    dropped = _inherited_transitions(build) | (roles if templated else set())
     return BlockParts(
         domain,
         tuple(one for one in own_types(build) if one != domain),
-        tuple(sorted(pair for pair in claims.joins if not (inherits and pair[1] == domain))),
+        tuple(sorted(pair for pair in claims.joins if not (templated and pair[1] == domain))),
         tuple(rule for rule in rules_of(build) if rule.origin != INHERITED),
         tuple(sorted(claims.others - dropped)),
         tuple(_FILECON.findall(cil)),

@@ -20,7 +20,7 @@ from typing import Any, Optional
 
 from polkit.bundle.exporters.block_cil import BlockParts, block_parts, port_commands, renamed, rule_lines
 from polkit.bundle.exporters.frame import Exported, Exporter, Shipment
-from polkit.bundle.exporters.workload import Workload, object_name, workload_of
+from polkit.bundle.exporters.workload import Workload, for_each_workload, object_name
 from polkit.bundle.exporters.yaml_text import yaml_text
 from polkit.bundle.paths import entries
 from polkit.bundle.sides import Rule, ports_of
@@ -67,26 +67,19 @@ class _Shared:
 
 def export(shipment: Shipment) -> Exported:
     """For each target its profiles and pods, in a directory of its own."""
-    files: dict[str, bytes] = {}
-    notes = []
-    for build in shipment.modules:
-        workload = workload_of(shipment, build)
-        if workload is None:
-            notes.append(f"{build.name}: the module has no domain of its own, which a profile is for")
-            continue
-        parts = block_parts(build)
-        shared = _shared(parts)
-        profile = object_name(workload.name)
-        found = {
-            "selinuxprofile.yaml": _profile(profile, workload, shared),
-            "pod.yaml": _pod(workload, workload.domain, _POD_COMMENTS),
-            "pod-with-profile.yaml": _pod(workload, f"{profile}.process", _PROFILE_POD_COMMENTS),
-        }
-        raw = _raw(profile, build, parts, shared)
-        if raw is not None:
-            found["rawselinuxprofile.yaml"] = raw
-        files.update({f"{build.name}/{name}": content for name, content in found.items()})
-    return Exported(files, tuple(notes))
+    return for_each_workload(shipment, "a profile is for", _files)
+
+
+def _files(workload: Workload, build: TargetBuild) -> dict[str, bytes]:
+    parts, profile = block_parts(build, True), object_name(workload.name)
+    shared = _shared(parts)
+    files = {
+        "selinuxprofile.yaml": _profile(profile, workload, shared),
+        "pod.yaml": _pod(workload, workload.domain, _POD_COMMENTS),
+        "pod-with-profile.yaml": _pod(workload, f"{profile}.process", _PROFILE_POD_COMMENTS),
+    }
+    raw = _raw(profile, build, parts, shared)
+    return files if raw is None else {**files, "rawselinuxprofile.yaml": raw}
 
 
 def pod_object(workload: Workload, type_: str) -> dict[str, Any]:

@@ -11,27 +11,21 @@ import shlex
 from collections.abc import Iterator
 
 from polkit.bundle.exporters.frame import Exported, Exporter, Shipment
-from polkit.bundle.exporters.workload import Mounted, Workload, object_name, workload_of
+from polkit.bundle.exporters.workload import Mounted, Workload, for_each_workload, object_name
 from polkit.bundle.exporters.yaml_text import printable
+from polkit.bundle.targets import TargetBuild
 
 _PLAIN = re.compile(r"/[A-Za-z0-9_./@+=,-]*\Z")
 
 
 def export(shipment: Shipment) -> Exported:
     """``TARGET/NAME.container`` and ``TARGET/run-flags.txt`` for each target whose workload has a domain of its own."""
-    files: dict[str, bytes] = {}
-    notes = []
-    for build in shipment.modules:
-        workload = workload_of(shipment, build)
-        if workload is None:
-            notes.append(f"{build.name}: the module has no domain of its own for a container to run in")
-            continue
-        found = {
-            f"{object_name(workload.name)}.container": _quadlet(workload),
-            "run-flags.txt": _flags(workload),
-        }
-        files.update({f"{build.name}/{path}": _text(lines) for path, lines in found.items()})
-    return Exported(files, tuple(notes))
+    return for_each_workload(shipment, "a container would run in", _files)
+
+
+def _files(workload: Workload, _: TargetBuild) -> dict[str, bytes]:
+    found = {f"{object_name(workload.name)}.container": _quadlet(workload), "run-flags.txt": _flags(workload)}
+    return {path: "".join(f"{line}\n" for line in lines).encode("ascii") for path, lines in found.items()}
 
 
 def _quadlet(workload: Workload) -> Iterator[str]:
@@ -90,10 +84,6 @@ def _is_plain(mount: Mounted) -> bool:
 
 def _one_line(mount: Mounted) -> bool:
     return all(printable(path) == path and ":" not in path for path in (mount.host, mount.container))
-
-
-def _text(lines: Iterator[str]) -> bytes:
-    return "".join(f"{line}\n" for line in lines).encode("ascii")
 
 
 EXPORTER = Exporter("podman quadlet and run flags", export)

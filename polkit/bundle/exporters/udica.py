@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 from polkit.bundle.exporters.block_cil import BlockParts, block_parts, port_commands, renamed, rule_lines
 from polkit.bundle.exporters.frame import Exported, Exporter, Shipment
-from polkit.bundle.exporters.workload import Workload, workload_of
+from polkit.bundle.exporters.workload import Workload, for_each_workload
 from polkit.bundle.sides import Rule, ports_of
+from polkit.bundle.targets import TargetBuild
 from polkit.module import PRIORITY
 
 _TEMPLATES = "/usr/share/udica/templates"
@@ -22,19 +23,14 @@ _BLOCK = re.compile(r"[^A-Za-z0-9_]")
 
 def export(shipment: Shipment) -> Exported:
     """``TARGET/NAME.cil`` for each target whose workload has a domain of its own."""
-    files: dict[str, bytes] = {}
-    notes = []
-    for build in shipment.modules:
-        workload = workload_of(shipment, build)
-        if workload is None:
-            notes.append(f"{build.name}: the module has no domain of its own, which a block is for")
-            continue
-        block = block_name(workload.name)
-        parts = block_parts(build)
-        ports = port_commands(ports_of(build), parts.types, block)
-        lines = (*_head(block, workload), *(f";   {command}" for command in ports), *_lines(block, workload, parts))
-        files[f"{build.name}/{block}.cil"] = "".join(f"{line}\n" for line in lines).encode("ascii")
-    return Exported(files, tuple(notes))
+    return for_each_workload(shipment, "a block is for", _files)
+
+
+def _files(workload: Workload, build: TargetBuild) -> dict[str, bytes]:
+    block, parts = block_name(workload.name), block_parts(build, workload.base is not None)
+    ports = port_commands(ports_of(build), parts.types, block)
+    lines = (*_head(block, workload), *(f";   {command}" for command in ports), *_lines(block, workload, parts))
+    return {f"{block}.cil": "".join(f"{line}\n" for line in lines).encode("ascii")}
 
 
 def block_name(name: str) -> str:

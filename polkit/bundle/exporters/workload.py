@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
-from polkit.bundle.exporters.frame import Shipment
+from polkit.bundle.exporters.frame import Exported, Shipment
 from polkit.bundle.paths import entries, places
 from polkit.bundle.sides import Rule, domain_of, rules_of
 from polkit.bundle.targets import TargetBuild
@@ -78,6 +78,22 @@ def workload_of(shipment: Shipment, build: TargetBuild) -> Optional[Workload]:
         tuple(_mounts(shipment, build, domain)),
         tuple(sorted(_devices(build))),
     )
+
+
+def for_each_workload(
+    shipment: Shipment, lacks: str, write: Callable[[Workload, TargetBuild], Mapping[str, bytes]]
+) -> Exported:
+    """What ``write`` gives for each target's workload, in a directory of the target's. ``lacks``: what a domain of the
+    module's own is needed for, said of targets without one."""
+    files: dict[str, bytes] = {}
+    notes = []
+    for build in shipment.modules:
+        workload = workload_of(shipment, build)
+        if workload is None:
+            notes.append(f"{build.name}: the module has no domain of its own, which {lacks}")
+        else:
+            files.update({f"{build.name}/{path}": content for path, content in write(workload, build).items()})
+    return Exported(files, tuple(notes))
 
 
 def level_of(name: str) -> str:
