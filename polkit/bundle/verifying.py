@@ -102,7 +102,7 @@ def verify(bundle: Path, asked: Optional[Asked] = None) -> Verification:
         found = replace(found, name=manifest["name"], version=manifest["version"])
         found = replace(found, targets=check_modules(contents.files, manifest, findings))
         if asked.policy is not None and not findings.refusals:
-            found = replace(found, fits=_fits(manifest, contents.files, asked.policy, asked, findings))
+            found = replace(found, fits=_fits(manifest, asked.policy, asked, findings))
     return replace(found, refusals=tuple(findings.refusals), warnings=tuple(findings.warnings))
 
 
@@ -210,11 +210,9 @@ def _read_manifest(contents: Contents, findings: Findings) -> Optional[Mapping[s
     return manifest
 
 
-def _fits(
-    manifest: Mapping[str, Any], files: Mapping[str, bytes], policy: str, asked: Asked, findings: Findings
-) -> tuple[Fit, ...]:
+def _fits(manifest: Mapping[str, Any], policy: str, asked: Asked, findings: Findings) -> tuple[Fit, ...]:
     """Refuses what fits as no target, or not as the one that is named."""
-    found = fits(manifest, files, policy, asked.store)
+    found = fits(manifest, policy, asked.store)
     wanted = [one for one in found if asked.target in (None, one.target)]
     if not wanted and asked.target is not None:
         raise UsageError(f"--target {asked.target}: the bundle has no module for it", f"it has: {_listed(found)}")

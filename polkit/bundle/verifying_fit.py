@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from polkit.errors import CompileError
-from polkit.module import link_check
-from polkit.policy import PolicyFiles, TargetPolicy, load_policy, locate
+from polkit.policy import TargetPolicy, load_policy
 
 
 class Fit(NamedTuple):
@@ -21,34 +17,15 @@ class Fit(NamedTuple):
     falls_away: tuple[str, ...]
 
 
-def fits(manifest: Mapping[str, Any], files: Mapping[str, bytes], policy: str, store: Optional[str]) -> tuple[Fit, ...]:
-    """Every target that has a module, held against a policy as ``--policy`` names it. ``files``: the bundle's, by path.
-
-    Raises SourceError, MissingDependency.
-    """
-    target, place = load_policy(policy, store), locate(policy, store)
-    found = []
-    for name, entry in manifest["targets"].items():
-        if entry["module"] is not None:
-            missing = tuple(_missing(entry, target))
-            if missing and all(one.startswith("attribute ") for one in missing) and place.store is not None:
-                missing = _unlinked(entry["module"], files, place, missing)
-            found.append(Fit(name, missing, tuple(_falling(entry["requires"]["optional"], target))))
-    return tuple(found)
-
-
-def _unlinked(module: str, files: Mapping[str, bytes], place: PolicyFiles, missing: tuple[str, ...]) -> tuple[str, ...]:
-    """A binary policy has lost the attributes that no rule and no type needs: then its module store decides."""
-    if place.root is None or place.store is None:
-        return missing
-    with tempfile.TemporaryDirectory(prefix="polkit-") as scratch:
-        file = Path(scratch) / Path(module).name
-        file.write_bytes(files[module])
-        try:
-            link_check(file, place.root, place.store.name)
-        except CompileError:
-            return missing
-    return ()
+def fits(manifest: Mapping[str, Any], policy: str, store: Optional[str]) -> tuple[Fit, ...]:
+    """Every target that has a module, held against a policy as ``--policy`` names it. Raises SourceError,
+    MissingDependency."""
+    target = load_policy(policy, store)
+    return tuple(
+        Fit(name, tuple(_missing(entry, target)), tuple(_falling(entry["requires"]["optional"], target)))
+        for name, entry in manifest["targets"].items()
+        if entry["module"] is not None
+    )
 
 
 def _missing(entry: Mapping[str, Any], policy: TargetPolicy) -> Iterator[str]:

@@ -169,7 +169,8 @@ class TargetPolicy(Protocol):
         """The attributes of a type."""
 
     def has_attribute(self, attribute: str) -> bool:
-        """The policy defines the type attribute, with or without types in it."""
+        """The policy defines the type attribute. A binary policy has lost those that no type and no rule of it needs:
+        they are looked for in the module store, where one that can be read stands beside it."""
 
     def types(self, attribute: str) -> frozenset[str]:
         """The types of an attribute; the type itself for a type; empty for an unknown name."""

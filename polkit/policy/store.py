@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Optional, Union
 
@@ -24,6 +25,9 @@ _BLOCK = re.compile(
 """What matters to find optional blocks and what they require; strings are skipped whole, they may hold parentheses."""
 _LARGEST = 256 * 1024 * 1024
 """A module that unpacks to more is refused; a distribution's whole policy is some 25 MB of CIL."""
+_REMEMBERED = 512
+"""Of so many modules the blocks are found but once in a run: a store and its copies, with one module more, are read
+several times over."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,12 @@ def read_packed(store: Path) -> Iterator[tuple[Path, bytes]]:
         yield path, data
 
 
+def declares_attribute(store: Path, name: str) -> bool:
+    """Whether a module of the store declares the type attribute. Raises SourceError for one that can't be read."""
+    statement = re.compile(rb"\(\s*typeattribute\s+" + re.escape(name.encode("utf-8", "replace")) + rb"\s*\)")
+    return any(statement.search(text) for text in read_modules(store))
+
+
 def modules_digest(packed: Iterable[tuple[Path, bytes]]) -> str:
     """SHA-256 of the modules by name: of what counts in a store, and of nothing else."""
     digest = hashlib.sha256()
@@ -118,6 +128,7 @@ def _unpacked(path: Path, data: bytes) -> bytes:
     return text
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def optional_blocks(data: bytes) -> list[OptionalBlock]:
     """The optional blocks of a module's CIL, inner ones too, as its compiler would see them.
 

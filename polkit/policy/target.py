@@ -25,7 +25,7 @@ from polkit.policy.names import NameIndex
 from polkit.policy.risk import assess, may_be_refused, sensitive_types
 from polkit.policy.rules import Rules
 from polkit.policy.standin import own_domain
-from polkit.policy.store import module_priorities
+from polkit.policy.store import declares_attribute, module_priorities
 from polkit.policy.store_neverallows import Neverallows
 from polkit.policy.transitions import Transitions
 from polkit.policy.unlimited import unlimited
@@ -107,7 +107,12 @@ class LoadedPolicy:
         return self._rules.facts.attributes.get(self._rules.facts.canonical(type_), frozenset())
 
     def has_attribute(self, attribute: str) -> bool:
-        return attribute in self._rules.facts.types
+        if attribute in self._rules.facts.types:
+            return True
+        try:
+            return self.files.store is not None and declares_attribute(self.files.store, attribute)
+        except SourceError:  # by whoever may not read it
+            return False
 
     def types(self, attribute: str) -> frozenset[str]:
         members = self._rules.facts.types.get(attribute)
