@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Callable, Optional
 
 from polkit.audit.calls import call_text
@@ -129,35 +129,36 @@ class EventWindow:
 
 def circumstances(denial: Denial, companions: list[tuple[Claim, str]]) -> Circumstances:
     """What the other records of its event say of a denial."""
-    result, directory = Circumstances(), None
+    syscall = exe = command = directory = None
     call: dict[str, str] = {}
     items: list[dict[str, str]] = []
     address: Optional[Address] = None
     for claim, text in companions:
         body = text[claim.body :]
-        fields = dict(_FIELD.findall(body))
         if claim.type == "SYSCALL":
-            call = fields
-            result = replace(result, syscall=_syscall(fields), exe=string(fields.get("exe")))
+            call = dict(_FIELD.findall(body))
+            syscall, exe = _syscall(call), string(call.get("exe"))
         elif claim.type == "CWD":
-            directory = string(fields.get("cwd"))
+            directory = string(dict(_FIELD.findall(body)).get("cwd"))
         elif claim.type == "PATH":
-            items.append(fields)
+            items.append(dict(_FIELD.findall(body)))
         elif claim.type == "SOCKADDR":
             address = address_in(body) if denial.key.tclass.endswith(_SOCKETS) else None
         else:
-            result = replace(result, command=_command(claim, body) or result.command)
+            command = _command(claim, body) or command
     removed = [item for item in items if item.get("nametype") == "DELETE"]
     entry = min(removed, key=lambda item: item.get("item", ""), default={})
     path = None if denial.path else _path(denial, items, directory) or _socket_path(denial, address)
-    return replace(
-        result,
-        address=address.text if address else None,
-        ports=(address.port,) if address and address.port is not None else (),
-        call=call_text(result.syscall, call, entry.get("mode")),
+    return Circumstances(
+        syscall=syscall,
+        call=call_text(syscall, call, entry.get("mode")),
+        exe=exe,
         path=path,
         node=node_text(denial.key.tclass, denial.path or path, denial.inode, items),
-        answer=answer_text(denial.key.perms, result.syscall, call),
+        answer=answer_text(denial.key.perms, syscall, call),
+        command=command,
+        address=address.text if address else None,
+        ports=(address.port,) if address and address.port is not None else (),
     )
 
 

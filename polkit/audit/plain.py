@@ -14,17 +14,15 @@ from dataclasses import replace
 from typing import Optional
 
 from polkit.audit import heads
+from polkit.audit.buckets import Bucket, FileBuckets, Pair, Shape, milliseconds, stamp_of
 from polkit.audit.denial import Denial, time_of
 from polkit.audit.events import EventWindow
 from polkit.audit.reading import Unreadable
 from polkit.audit.rejoin import denial_in
 from polkit.audit.scan import Found, scan
 from polkit.audit.tally import EACH, ReadOptions, Tally
-from polkit.model import EQUAL_LEVELS, SAMPLE, relate
+from polkit.model import EQUAL_LEVELS, relate
 
-Pair = tuple[bytes, bytes]
-Shape = tuple[bytes, bytes, bytes, bytes, bytes, bytes, int]
-"""All that denials have in common that are counted together, and how their levels compare."""
 Judge = Callable[[Iterable[Found]], None]
 
 _RECORD = re.compile(
@@ -48,35 +46,7 @@ _MOST_PAIRS = 1 << 13
 _MOST_BUCKETS = 1 << 14
 _MANY_EVENTS = 8
 _BACK, _AHEAD = 1 << 14, 1 << 17
-_EPOCH_DIGITS = 10
 _MOST_KNOWN = 1 << 14
-_ROOM = 64
-"""So many records are known by their text that go to one bucket. Where each has levels of its own, none comes again."""
-_MANY = 256
-"""A bucket with more pairs of levels than these forgets some."""
-
-
-class _Bucket:
-    """Denials whose bytes differ in nothing but process, time and levels, and whose levels compare alike."""
-
-    __slots__ = ("denial", "exemplars", "first", "last", "levels", "limit", "records", "room")
-
-    def __init__(self, denial: Denial) -> None:
-        self.denial = denial
-        self.records = 0
-        self.first = b"\xff"
-        self.last = b""
-        self.exemplars = 1
-        self.room = _ROOM
-        self.levels: set[Pair] = set()
-        self.limit = _HIGHEST
-        """A pair that isn't below it is none of the smallest."""
-
-    def forget(self) -> None:
-        """Keep the smallest pairs of levels."""
-        if len(self.levels) > SAMPLE:
-            kept = sorted(self.levels)[:SAMPLE]
-            self.levels, self.limit = set(kept), kept[-1]
 
 
 class PlainLines:
@@ -86,13 +56,16 @@ class PlainLines:
         self._tally = tally
         self._window = window
         self._judge = judge
-        self._buckets: dict[Shape, _Bucket] = {}
-        self._known: dict[tuple[bytes, bytes, bytes], _Bucket] = {}
+        self._buckets: dict[Shape, Bucket] = {}
+        self._by_file = FileBuckets(tally)
+        self._known: dict[tuple[bytes, bytes, bytes], Bucket] = {}
         self._pairs: dict[Pair, int] = {}
         self._relations = list(_USUAL)
-        self._low = _stamp(options.since) if options.since is not None else b""
-        self._high = _stamp(options.until) if options.until is not None else b"\xff"
-        self._loads = {f"node={host} ".encode() if host else b"": _stamp(time) for host, time in options.loads.items()}
+        self._low = stamp_of(options.since) if options.since is not None else b""
+        self._high = stamp_of(options.until) if options.until is not None else b"\xff"
+        self._loads = {
+            f"node={host} ".encode() if host else b"": stamp_of(time) for host, time in options.loads.items()
+        }
         self._limited = bool(self._low or self._loads or self._high != b"\xff")
         self._open: dict[bytes, None] = {}
         self._looked: set[bytes] = set()
@@ -127,12 +100,9 @@ class PlainLines:
     def flush(self) -> None:
         """Hand everything on to the tally."""
         for bucket in self._buckets.values():
-            if bucket.records:
-                bucket.forget()
-                levels = (f"{own.decode()} -> {other.decode()}" for own, other in bucket.levels)
-                first, last = _milliseconds(bucket.first), _milliseconds(bucket.last)
-                self._tally.repeated(bucket.denial, bucket.records, first, last, levels)
+            bucket.hand_on(self._tally)
         self._buckets.clear()
+        self._by_file.flush()
         self._known.clear()
 
     # ---- what is odd ----
@@ -174,17 +144,16 @@ class PlainLines:
             bucket = known.get((node, ask, rest))
             if bucket is None:
                 pair, shape = self._shape(node, ask, rest)
-                bucket = self._buckets.get(shape)
+                bucket, file = self._buckets.get(shape), b""
+                if bucket is None:
+                    bucket, file = self._by_file.find(shape)
                 if bucket is None or bucket.exemplars < EACH:
                     text = b"".join((node, b"type=AVC msg=audit(", stamp, b"): avc:  denied  ", ask, pid, rest))
                     self._slowly(text, shape, bucket, (stamp, *pair), line)
                     continue
                 if self._limited and self._is_left_out(node, stamp):
                     continue
-                if pair < bucket.limit:
-                    bucket.levels.add(pair)
-                    if len(bucket.levels) > _MANY:
-                        bucket.forget()
+                bucket.take(pair, file)
                 if bucket.room:
                     bucket.room -= 1
                     known[node, ask, rest] = bucket
@@ -207,7 +176,7 @@ class PlainLines:
         relation = _usual(level, of_other)
         if relation is None:
             relation = self._relate(pair)
-        return pair, (node, ask, mid, own[: -len(level)], other[: -len(of_other)], end, relation)
+        return pair, Shape(node, ask, mid, own[: -len(level)], other[: -len(of_other)], end, relation)
 
     def _is_left_out(self, node: bytes, stamp: bytes) -> bool:
         """Whether the options leave a record out, which is counted."""
@@ -217,16 +186,22 @@ class PlainLines:
         return True
 
     def _slowly(
-        self, text: bytes, shape: Shape, bucket: Optional[_Bucket], varying: tuple[bytes, bytes, bytes], line: int
+        self, text: bytes, shape: Shape, bucket: Optional[Bucket], varying: tuple[bytes, bytes, bytes], line: int
     ) -> None:
         """One record with what else its block tells of its event. ``varying``: its stamp and levels."""
         stamp, own, other = varying
         levels = f"{own.decode('latin-1')} -> {other.decode('latin-1')}"
         self._at = at = self._block.find(b"\n" + text, self._at)
-        if bucket is not None:
-            bucket.exemplars += 1
-            event = f"{bucket.denial.event.partition(' ')[0]} {stamp.decode()}"
-            denial = replace(bucket.denial, time=_milliseconds(stamp), levels=levels, event=event)
+        alike = bucket.denial if bucket is not None else self._by_file.denial_of(shape)
+        if alike is not None:
+            if self._limited and self._is_left_out(shape.node, stamp):
+                return
+            event = f"{alike.event.partition(' ')[0]} {stamp.decode()}"
+            denial = replace(alike, time=milliseconds(stamp), levels=levels, event=event)
+            if bucket is None:
+                self._buckets[shape] = Bucket(denial)
+            else:
+                bucket.exemplars += 1
         else:
             found = list(scan([(0, _line(text))]))
             read = _denial(found)
@@ -235,8 +210,13 @@ class PlainLines:
                 self._judge(one._replace(line=number) for one in found)
                 return
             denial = read
-            if self._is_regular(denial, text, found[0], shape[-1], levels):
-                self._buckets[shape] = _Bucket(denial)
+            left_out = self._limited and self._is_left_out(shape.node, stamp)
+            if self._is_regular(denial, text, found[0], shape.relation, levels):
+                self._buckets[shape] = Bucket(denial)
+                self._buckets[shape].exemplars = 0 if left_out else 1
+                self._by_file.begin(shape, denial)
+            if left_out:
+                return
         self._window.denial(denial)
         self._event(stamp, at)
 
@@ -354,14 +334,3 @@ def _denial(found: list[Found]) -> Optional[Denial]:
 
 def _line(line: bytes) -> bytes:
     return line[:-1] if line.endswith(b"\r") else line
-
-
-def _stamp(milliseconds: int) -> bytes:
-    """A time as a stamp has it, to be compared with stamps of ten digits before the point."""
-    if milliseconds >= 10 ** (_EPOCH_DIGITS + 3):
-        return b"\xff"
-    return b"%010d.%03d" % divmod(max(milliseconds, 0), 1000)
-
-
-def _milliseconds(stamp: bytes) -> int:
-    return int(stamp[:_EPOCH_DIGITS] + stamp[_EPOCH_DIGITS + 1 : _EPOCH_DIGITS + 4])

@@ -132,16 +132,23 @@ class _Count:
         self.repeat(denial, 1, denial.time, denial.time)
         self.levels.add(denial.levels)
 
-    def repeat(self, denial: Denial, number: int, first: Optional[int], last: Optional[int]) -> None:
-        """Count so many denials that differ from this one in nothing but time and levels."""
+    def repeat(
+        self,
+        denial: Denial,
+        number: int,
+        first: Optional[int],
+        last: Optional[int],
+        files: Optional[Iterable[str]] = None,
+    ) -> None:
+        """Count so many denials that differ from this one in nothing but time, levels and these files."""
         self.records += number
         self.permissive += number if denial.permissive else 0
         self.first = _chosen(min, self.first, first)
         self.last = _chosen(max, self.last, last)
         self.comms.add(denial.comm)
-        self.paths.add(denial.path)
-        self.names.add(None if denial.path else denial.name)
         self.devices.add(denial.device)
+        for file in (denial.path or denial.name,) if files is None else files:
+            (self.paths if denial.path else self.names).add(file)
         self.hosts.add(denial.host)
         self.ports.update(denial.ports)
 
@@ -218,16 +225,28 @@ class Tally:
         self._undated += denial.time is None
         self._counts.setdefault(denial.key, _Count()).add(denial, about)
 
+    def exemplars(self, key: AccessKey) -> Mapping[Exemplar, tuple[Circumstances, ...]]:
+        """The exemplars of a key with the circumstances found, as they are being counted; once SAMPLE, always these."""
+        count = self._counts.get(key)
+        return {} if count is None else count.exemplars
+
     def repeated(
-        self, denial: Denial, number: int, first: Optional[int], last: Optional[int], levels: Iterable[str]
+        self,
+        denial: Denial,
+        number: int,
+        first: Optional[int],
+        last: Optional[int],
+        levels: Iterable[str],
+        files: Optional[Iterable[str]] = None,
     ) -> None:
-        """Count so many more denials that differ from one that was counted in nothing but time and levels."""
+        """Count so many more denials that differ from one that was counted in nothing but time, levels and, where some
+        are given, the path or name of the file. All that ``exemplars`` wants has been counted."""
         if self._options.source_types and denial.key.source.type not in self._options.source_types:
             self._filtered += number
             return
         self._records[kind_of(denial.key)] += number
         count = self._counts.setdefault(denial.key, _Count())
-        count.repeat(denial, number, first, last)
+        count.repeat(denial, number, first, last, files)
         for pair in levels:
             count.levels.add(pair)
 

@@ -6,6 +6,7 @@ is the slow way's answer.
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,6 +123,34 @@ def test_more_records_than_a_block_and_than_samples(tmp_path: Path) -> None:
     quick, slow = both_ways("\n".join(lines), ReadOptions())
     assert quick.counted == slow.counted
     assert sum(one.evidence.records for one in quick.counted) == 9000
+
+
+FILES = (
+    *('name="{0}.bin" dev="dm-0" ino={0}', 'path="/srv/{0}" dev="dm-0" ino={0}', 'path="/srv/{0}" dev="dm-1" ino=7'),
+    *('name="{0}" dev="dm-0" ino=1{0}', 'path="/srv/é{0}" dev="dm-0" ino={0}', 'name="a\\{0}" dev="dm-0" ino={0}'),
+    *('name="x=avc:{0}" dev="dm-0" ino={0}', 'name="avc:{0}" dev="dm-0" ino={0}', 'name="tclass=d{0}" dev="d" ino=1'),
+    *('path="/dev/x{0}" dev="dm-0" ino={0} ioctlcmd=0x5401', 'name="{0}" ino={0}', "name=61{0:04} dev=dm-0 ino={0}"),
+    *('path="socket:[{0}]" dev="sockfs" ino={0}', 'name="(null)" dev="dm-0" ino={0}', 'name="" dev="dm-0" ino={0}'),
+)
+
+
+@pytest.mark.parametrize("options", [ReadOptions(), ReadOptions(since=1_700_000_002_500)], ids=["all", "since"])
+def test_denials_of_thousands_of_files_count_alike(options: ReadOptions) -> None:
+    """Of each access more files than examples are kept of; some come again, with other calls, hosts and levels."""
+    chance = random.Random(11)
+    lines = []
+    for number in range(6000):
+        file = chance.choice(FILES).format(chance.choice((chance.randrange(100), chance.randrange(9999))))
+        node, comm = chance.choice(("", "", "node=b ")), chance.choice(("a", "b"))
+        head = f"msg=audit({1_700_000_000 + number // 1000}.{number % 1000:03}:{number}):"
+        lines.append(
+            f'{node}type=AVC {head} avc:  denied  {{ read }} for  pid={number} comm="{comm}" {file}'
+            f" scontext=u:r:a_t:{chance.choice(LEVELS)} tcontext=u:object_r:b_t:s0 tclass=file permissive=0"
+        )
+        lines.append(f'{node}type=SYSCALL {head} arch=c000003e syscall={chance.choice((0, 2, 257))} exe="/bin/x"')
+    quick, slow = both_ways("\n".join(lines), options)
+    assert quick.counted == slow.counted
+    assert sum(one.evidence.records for one in quick.counted) > 2000
 
 
 def test_a_large_log_is_read_in_halves_that_count_as_the_whole(tmp_path: Path) -> None:
