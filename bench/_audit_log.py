@@ -2,12 +2,13 @@
 
 The same arguments give the same bytes. Commands, files, inodes, types and permissions repeat as they do on a host whose
 containers run into the same refusals again and again; process ids, times and serials do not. With ``random`` levels
-every record has an MCS pair of its own, as in a log of many short-lived containers.
+every record has an MCS pair of its own, as in a log of many short-lived containers; with ``files`` a file of its own.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,15 +31,16 @@ _TARGETS = (
     ("cgroup_t", "dir", ("write", "add_name")),
     ("cert_t", "file", ("read", "open")),
 )
-_SOURCES = ("container_t", "container_t", "container_t", "container_init_t", "container_kvm_t", "spc_t")
+_SOURCES = ("container_t", "container_t", "container_t", "container_engine_t", "podman_t", "spc_t")
 _SHARED = frozenset(("container_file_t",))
 _TITLE = "2F7573722F62696E2F707974686F6E33002D6D00766C6C6D"
 _FEW = 8
+_NAME, _INODE = re.compile(r"\bf\d{3}\.bin\b"), re.compile(r"\bino(?:de)?=\d+")
 _SHAPES = 700
 
 
 def write_log(path: Path, events: int, levels: str, seed: int = 5) -> None:
-    """Write ``events`` events of four lines; ``levels`` is ``few`` or ``random``."""
+    """Write ``events`` events of four lines; ``levels`` is ``few``, ``random`` or ``files``."""
     with path.open("wb") as file:
         file.writelines(_events(events, levels, random.Random(seed)))
 
@@ -57,6 +59,8 @@ def _events(events: int, levels: str, chance: random.Random) -> Iterator[bytes]:
         head = f"msg=audit({milliseconds // 1000}.{milliseconds % 1000:03}:{serial}):"
         pid = chance.randrange(1000, 4_000_000)
         target = f"s0:{theirs}" if shared else "s0"
+        if levels == "files":
+            file, path = _another_file(file, path, serial)
         yield (
             f"type=AVC {head} {before}{pid}{file}s0:{own}{between}{target}{end}\n"
             f"type=SYSCALL {head} {call}{pid} auid=4294967295 uid=1000 gid=1000 euid=1000"
@@ -64,6 +68,13 @@ def _events(events: int, levels: str, chance: random.Random) -> Iterator[bytes]:
             f"type=PATH {head} {path[1]}\n"
             f"type=PROCTITLE {head} proctitle={_TITLE}\n"
         ).encode()
+
+
+def _another_file(file: str, path: tuple[str, str], serial: int) -> tuple[str, tuple[str, str]]:
+    """The texts of a record and of its PATH with a name and an inode of their own."""
+    inode = 1_000_000 + serial
+    record = _INODE.sub(f"ino={inode}", _NAME.sub(f"f{inode:x}.bin", file))
+    return record, (path[0], _INODE.sub(f"inode={inode}", _NAME.sub(f"f{inode:x}.bin", path[1])))
 
 
 def _shapes(chance: random.Random) -> Iterator[tuple[str, str, str, str, bool, str, tuple[str, str]]]:
