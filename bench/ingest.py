@@ -150,7 +150,7 @@ def _bars(found: dict[str, Run]) -> list[Bar]:
         Bar("collect, in times of grep", few.seconds / seconds["grep -c avc:"], 0, 8),
         Bar(
             "memory of collect in MB, the largest of these logs",
-            max(few.memory, random.memory, files.memory) / MEGABYTE,
+            memory / MEGABYTE,
             0,
             150,
         ),
