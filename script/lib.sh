@@ -77,6 +77,24 @@ with_lock() {
   flock 9
 }
 
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" </dev/null; }
+
+# install_packages FAMILY PACKAGE...: with the distribution's own tool, and nothing that is merely recommended.
+install_packages() {
+  local family=$1
+  shift
+  can_be_root || refuse "$NEEDS_TOOL" "missing packages: $*" "There is no sudo here: install them as root, then run this again."
+  say "installing $*"
+  case $family in
+    debian)
+      # One broken third-party source must not stop us: whether the packages can be had shows in the next step.
+      quietly apt update || say "apt-get update did not get everything; going on"
+      quietly apt install --no-install-recommends "$@"
+      ;;
+    fedora) quietly as_root dnf -q -y install --setopt=install_weak_deps=False "$@" ;;
+  esac || refuse "$NEEDS_TOOL" "could not install: $*" "Install them by hand, then run $ME again."
+}
+
 SCRATCH=()
 drop_scratch() { [ ${#SCRATCH[@]} -eq 0 ] || rm -rf -- "${SCRATCH[@]}"; }
 trap drop_scratch EXIT

@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from polkit.bundle import Packaged, package
 from polkit.minimize import Request, generate
 from tests.bundle.exporting import export_host, export_log
@@ -95,3 +97,53 @@ def named(packaged: Packaged, part: str) -> Path:
     """The one package that has ``part`` in its name."""
     (found,) = (path for path in packaged.packages if part in path.name)
     return found
+
+
+def validator(repository: Path, name: str) -> Path:
+    """A tool of others, set up where it is not there."""
+    done = subprocess.run([repository / "script/validators", name], stdout=subprocess.PIPE, text=True, check=True)
+    return Path(done.stdout.splitlines()[-1])
+
+
+class System:
+    """This system as a root of its own, over which packages can be put in: everything that is changed in it lies in
+    ``place``. Its policy is that of a policy root, under the name that RPM systems give theirs."""
+
+    def __init__(self, place: Path, policy_root: Path) -> None:
+        self.place = place
+        for name in ("upper", "work", "root"):
+            (place / name).mkdir(parents=True)
+        (active,) = policy_root.glob("var/lib/selinux/*/active")
+        name = active.parent.name
+        done = self.run(
+            "cd /etc/selinux && rm -rf /var/lib/selinux /var/lib/rpm ./* && mkdir -p /var/lib/selinux /var/lib/rpm"
+            f" && cp -a '{policy_root}/etc/selinux/{name}' targeted && cp '{policy_root}/etc/selinux/semanage.conf' ."
+            f" && cp -a '{policy_root}/var/lib/selinux/{name}' /var/lib/selinux/targeted"
+            " && echo SELINUXTYPE=targeted >config && rpm --initdb"
+        )
+        if "mount:" in done.stderr or "unshare:" in done.stderr:
+            pytest.skip(f"no root of its own can be made here: {done.stderr.strip()}")
+        assert done.returncode == 0, done.stderr
+
+    def run(self, script: str) -> subprocess.CompletedProcess[str]:
+        """A script of sh inside."""
+        root = self.place / "root"
+        layers = f"lowerdir=/,upperdir={self.place}/upper,workdir={self.place}/work"
+        inside = (
+            f"mount -t overlay -o '{layers}' overlay '{root}'",
+            f"mount --bind /proc '{root}/proc'",
+            f"mount --bind /dev '{root}/dev'",
+            f"exec chroot '{root}' sh -c \"$0\"",
+        )
+        command = ["unshare", "-m", "sh", "-c", " && ".join(inside), script]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def store(self) -> dict[str, bytes]:
+        """The policy's files and its store's, but for the counter of commits."""
+        tops = (self.place / "upper/etc/selinux", self.place / "upper/var/lib/selinux/targeted")
+        return {
+            str(path.relative_to(self.place)): path.read_bytes()
+            for top in tops
+            for path in sorted(top.rglob("*"))
+            if path.is_file() and path.name != "commit_num"
+        }

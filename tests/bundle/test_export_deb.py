@@ -13,7 +13,7 @@ import pytest
 from polkit.bundle import package
 from polkit.errors import UsageError
 from tests.bundle.making import semodule, snapshot
-from tests.bundle.packing import ODD, Packages, config, named, said, unpacked
+from tests.bundle.packing import ODD, Packages, config, named, said, unpacked, validator
 
 
 @pytest.fixture
@@ -190,3 +190,15 @@ def test_without_dpkg_deb_there_is_a_script(packages: Packages, project: Path, m
     assert made.packages == () and made.exit_code == 0
     assert "deb: dpkg-deb is not installed: no package; build.sh makes it where it is" in made.notes
     assert (made.directory / "export/deb/debian12/build.sh").is_file()
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("epoch", ["", "1730000000"])
+def test_lintian_has_nothing_to_say(
+    packages: Packages, project: Path, repository: Path, epoch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    made = package(project, targets={"debian12": str(packages.host)}, with_proof=False, exports=("deb",))
+    files = [*made.packages, *(path for path in packages.shared.packages if path.suffix == ".deb")]
+    lintian = validator(repository, "lintian")
+    assert said(lintian, "--display-info", "--pedantic", "--fail-on", "error,warning,info,pedantic", *files) == ""

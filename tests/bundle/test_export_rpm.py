@@ -13,7 +13,7 @@ import pytest
 from polkit.bundle import package
 from polkit.errors import CompileError, UsageError
 from tests.bundle.making import Run, semodule
-from tests.bundle.packing import ODD, STAND_INS, Packages, named, rpm, said, unpacked
+from tests.bundle.packing import ODD, STAND_INS, Packages, System, named, rpm, said, unpacked, validator
 
 
 @pytest.fixture
@@ -196,3 +196,80 @@ def test_another_package_is_not_overwritten(packages: Packages, project: Path, t
         package(project, place, targets, with_proof=False, exports=("rpm",))
     package(project, place, targets, with_proof=False, exports=("rpm",), force=True)
     assert rpm(place / made.name, "--qf", "%{NAME}") == "vllm-selinux"
+
+
+# ---- with other tools of RPM systems ---------------------------------------------------------------------------------
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(said("rpm", "--eval", "%{?selinux_requires}") != "\n", reason="the distribution has the macros")
+def test_rpmlint_has_nothing_to_say(
+    packages: Packages, project: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the spec, of packages with the stand-ins and of one with the macros that are shipped."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    plain = package(project, targets={"el8": str(packages.host)}, with_proof=False, exports=("rpm",))
+    rpmlint = validator(repository, "rpmlint")
+    for made in (packages.bundle, plain):
+        place = made.directory / "export/rpm"
+        (spec,), (rules,) = place.glob("*.spec"), place.glob("*-rpmlintrc")
+        files = [path for path in made.packages if path.suffix == ".rpm"]
+        said_ = said(rpmlint, "--ignore-unused-rpmlintrc", "-r", rules, *files, spec)
+        assert "0 errors, 0 warnings" in said_, said_
+
+
+@pytest.fixture
+def system(packages: Packages, repository: Path, tmp_path: Path) -> System:
+    """A root with the small host's policy, in which semanage works."""
+    validator(repository, "semanage")
+    host = Path(shutil.copytree(packages.host, tmp_path / "host"))
+    rule = tmp_path / "keep.cil"
+    rule.write_text("(allow container_t port_type (tcp_socket (name_connect)))\n", encoding="ascii")
+    semodule(host, "-X", "100", "-i", rule)
+    return System(tmp_path / "system", host)
+
+
+@pytest.fixture
+def file(packages: Packages, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package whose scripts are those that a host runs."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    made = package(project, targets={"el8": str(packages.host)}, with_proof=False, exports=("rpm",))
+    return named(made, ".rpm")
+
+
+OURS = "semodule -lfull -s targeted | sed -n 's/^200 //p' | awk '{ print $1 }'"
+
+
+@pytest.mark.heavy
+def test_rpm_puts_it_in_and_takes_it_out(file: Path, system: System) -> None:
+    """The store is in the end what it was."""
+    before = system.store()
+    done = system.run(f"rpm -i --nodeps '{file}' && {OURS} && semanage port -l | grep vllm_port_t")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["vllm", "vllm-ports", "vllm_port_t", "tcp", "8443"]
+    done = system.run("sh /usr/share/vllm-selinux/verify.sh")
+    assert done.stdout == "vllm 0.1.0 is installed as shipped (target el8).\n", done.stdout + done.stderr
+
+    done = system.run(f"rpm -U --force --nodeps '{file}' && {OURS} && rpm -V --nodeps vllm-selinux")
+    assert (done.returncode, done.stdout.split()) == (0, ["vllm", "vllm-ports"]), done.stderr
+
+    local = "/var/lib/selinux/targeted/active/file_contexts.local"
+    done = system.run(f"echo '/opt/x system_u:object_r:vllm_model_t:s0' >{local}; rpm -e --nodeps vllm-selinux")
+    assert done.returncode != 0 and "local settings of this host name types of the module" in done.stderr
+    done = system.run(f"rm {local}; {OURS}; rpm -e --nodeps vllm-selinux && {OURS}; rpm -q vllm-selinux")
+    assert done.stdout.split("\n") == ["vllm", "vllm-ports", "package vllm-selinux is not installed", ""], done.stderr
+    assert system.store() == before
+    assert not (system.place / "upper/var/lib/selinux-bundles").exists()
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("ports", ["8443", "8440-8450"])
+def test_a_port_that_somebody_labelled_stays(file: Path, system: System, ports: str) -> None:
+    done = system.run(f"semanage port -a -t http_port_t -p tcp {ports}")
+    assert done.returncode == 0, done.stderr
+    before = system.store()
+    done = system.run(f"rpm -i --nodeps '{file}' && {OURS}; semanage port -l -C -n")
+    assert "port 8443/tcp is http_port_t here, and stays so" in done.stderr
+    assert done.stdout.split() == ["vllm", "http_port_t", "tcp", ports], done.stderr
+    assert system.run("rpm -e --nodeps vllm-selinux").returncode == 0
+    assert system.store() == before

@@ -121,6 +121,5 @@ def one_line(text: str, most: int) -> str:
 
 
 def _wrapped(text: str) -> str:
-    # Only ASCII blanks are places to break a line at.
-    held = text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" #", "\N{NO-BREAK SPACE}#")
-    return textwrap.fill(held, 76, break_long_words=False, break_on_hyphens=False)
+    held = text.replace(" %", "\0%").replace(" #", "\0#")
+    return textwrap.fill(held, 76, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
