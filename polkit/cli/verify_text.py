@@ -32,7 +32,8 @@ def verification_lines(found: Verification, quiet: bool) -> Iterator[str]:
             yield f"  {safe(one.file)}: {_KINDS[one.kind]} signature, {safe(state)}"
         for target in found.targets:
             if target.module is not None:
-                yield f"  {safe(target.module)}: {_REBUILT[target.rebuilt]}; {_CLAIMS[target.claims]}"
+                how = "is its own source" if target.module.endswith(".cil") else _REBUILT[target.rebuilt]
+                yield f"  {safe(target.module)}: {how}; {_CLAIMS[target.claims]}"
         for fit in found.fits or ():
             away = f"; without {safe(', '.join(fit.falls_away))}" if fit.falls_away else ""
             yield f"  as {safe(fit.target)}: {'does not fit' if fit.missing else 'fits'} this policy{away}"
