@@ -17,7 +17,7 @@ from polkit.policy.interface import TargetPolicy
 from polkit.policy.neverallow import TypeSets, read_classperms
 from polkit.policy.parity import weaker
 from polkit.policy.rules import Rules
-from polkit.policy.statements import read_statements
+from polkit.policy.statements import kept_statements, read_statements
 from polkit.policy.store import parse_at, read_modules
 from polkit.policy.target import load
 from polkit.policy.terms import implies, term_of
@@ -76,7 +76,7 @@ def compare_with_module(built: WhatIf, module_cil: str, heir: Heir | None = None
     difference = compare_rules(old, new)
     modules = [] if built.changed.store is None else list(read_modules(built.changed.store))
     declared = read_declared(module_cil, new, modules)
-    before, after = read_statements(built.baseline.policy), read_statements(built.changed.policy)
+    before, after = _known_statements(built, baseline), read_statements(built.changed.policy)
     heir = heir if heir is not None and heir.own in new.facts.attributes and heir.base in old.facts.attributes else None
     heirlooms = None if heir is None else Heirlooms(heir, old, new, before)
     self_rules = _SelfRules(built.baseline.store, modules, new)
@@ -112,6 +112,13 @@ def compare_with_module(built: WhatIf, module_cil: str, heir: Heir | None = None
         taken=() if heirlooms is None else tuple(_taken(declared, heirlooms)),
         weaker=() if heir is None else _weaker(heir, new),
     )
+
+
+def _known_statements(built: WhatIf, baseline: TargetPolicy) -> frozenset[str]:
+    """The statements of the policy without the module: a store builds the same one each time."""
+    if built.kind != "store" or baseline.info is None:
+        return read_statements(built.baseline.policy)
+    return kept_statements(built.baseline.policy, baseline.info.sha256)
 
 
 def _taken(declared: Declared, heirlooms: Heirlooms) -> Iterator[XpermChange]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from polkit.policy.binary import open_policy
+from polkit.policy.cache import entry_key, fetch, keep
 from polkit.policy.capabilities import capabilities
 
 _TRANSITIONS = frozenset(("type_transition", "type_change", "type_member"))
@@ -53,9 +54,26 @@ def read_statements(policy: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+def kept_statements(policy: Path, sha256: str) -> frozenset[str]:
+    """What ``read_statements`` says of a policy with this digest; from the cache where it has them, else kept there.
+
+    Raises SourceError, MissingDependency.
+    """
+    key = entry_key(sha256, "statements")
+    kept = None if key is None else fetch(key)
+    if kept is not None:
+        return frozenset(kept.decode("utf-8", "surrogateescape").split("\n"))
+    found = read_statements(policy)
+    if key is not None:
+        keep(key, "\n".join(sorted(found)).encode("utf-8", "surrogateescape"))
+    return found
+
+
 def _rules(opened: Any) -> Iterator[str]:
+    names: dict[int, str] = {}  # an enumeration's member takes long to say what it is called
     for rule in opened.terules():
-        kind = rule.ruletype.name
+        member = rule.ruletype
+        kind = names.get(id(member)) or names.setdefault(id(member), member.name)
         if kind in _TRANSITIONS or kind in _SILENT:
             yield str(rule)
 

@@ -109,10 +109,10 @@ def test_a_policy_installed_while_it_is_read_is_not_kept(compiled, home, tmp_pat
     assert not home.exists()
 
 
-def test_at_most_sixteen_are_kept_the_oldest_go_first(compiled, home, tmp_path):
+def test_at_most_twenty_are_kept_the_oldest_go_first(compiled, home, tmp_path):
     source = (Path(__file__).parent / "sources/ports.cil").read_text()
     paths = []
-    for number in range(18):
+    for number in range(22):
         (tmp_path / "source.cil").write_text(source.replace("udp_port_t", f"udp{number}_port_t"))
         paths.append(tmp_path / f"policy{number}")
         command = ["secilc", "-N", "-c", "31", "-o", paths[-1], "-f", "/dev/null", tmp_path / "source.cil"]
@@ -126,5 +126,5 @@ def test_at_most_sixteen_are_kept_the_oldest_go_first(compiled, home, tmp_path):
         load_policy(str(path))
         (new,) = set(home.iterdir()) - before
         os.utime(new, (number, number + 1))
-    assert [is_kept(path) for path in paths] == [False] * 2 + [True] * 16
-    assert sorted(path.suffix for path in home.iterdir()) == ["", *[".index"] * 16]
+    assert [is_kept(path) for path in paths] == [False] * 2 + [True] * 20
+    assert sorted(path.suffix for path in home.iterdir()) == ["", *[".index"] * 20]
