@@ -300,13 +300,14 @@ def _diagnose(
     state = boolean_state(request, config)
     if progress is not None:
         progress.phase("loading the policy")
-    reading = progress.reading if progress is not None else None
-    with collect_ahead(request.logs, options, stdin, reading) as collected:
-        if policy is None and request.policy != "auto":
+    if policy is None and request.policy != "auto":
+        reading = progress.reading if progress is not None else None
+        with collect_ahead(request.logs, options, stdin, reading) as collected:
             policy = load_policy(request.policy, request.store)
-        denials = totals(collected())
-    if policy is None:
-        policy = _host_policy(request, denials)
+            denials = totals(collected())
+    else:
+        denials = read_denials(request, stdin, progress)
+        policy = policy or _host_policy(request, denials)
     plan = make_plan(denials, policy.with_booleans(state), settings, chooser)
     notes = [*plan.notes, *check_names(plan, policy, check_name(request, config))]
     if plan.input.undated and (options.since is not None or options.until is not None):
