@@ -20,6 +20,7 @@ from polkit.bundle.sides import (
     rules_of,
     side_by_side,
 )
+from polkit.bundle.signing import NAMESPACE
 from polkit.bundle.targets import TargetBuild
 from polkit.bundle.words import code, plain, sentence
 from polkit.minimize import how_to_run
@@ -201,7 +202,10 @@ def _installing(project: Project) -> Iterable[str]:
 def _checking(project: Project, builds: tuple[TargetBuild, ...]) -> Iterator[str]:
     yield "## Checking it yourself"
     yield ""
+    verify = f"ssh-keygen -Y verify -f FILE -I WHO -n {NAMESPACE} -s SHA256SUMS.sig < SHA256SUMS"
     yield "    sha256sum -c SHA256SUMS       nothing was changed on the way"
+    yield f"    {verify}      where it is signed"
+    yield "    polkit verify . --key FILE --policy auto      all of this page's checks at once, and more"
     build = next((one for one in builds if one.suffix == ".pp" and one.package is not None), None)
     if build is not None:
         name, place = project.name, f"targets/{build.name}"

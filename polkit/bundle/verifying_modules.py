@@ -21,8 +21,8 @@ from polkit.errors import CompileError, MissingDependency, PolkitError
 from polkit.minimize import ascii_only
 from polkit.module import OLDEST, build_package
 
-IDENTICAL, EQUIVALENT = "identical", "equivalent"
-"""The module compiled here has the same bytes; it has others (another compiler's) and says the same."""
+IDENTICAL, EQUIVALENT, DIFFERENT = "identical", "equivalent", "different"
+"""The module compiled here has the same bytes; it has others (another compiler's) and says the same; it is another."""
 _MOST_LINES = 20
 _MODULE = b"\x8f\xff\x7c\xf9"
 _POLICY = b"\x8d\xff\x7c\xf9\x0f\0\0\0SE Linux Module\x02\0\0\0"
@@ -276,8 +276,8 @@ def _compared(path: str, package: bytes, rebuilt: _Rebuilt, findings: Findings) 
     if rebuilt.package is None:
         if rebuilt.problem:
             findings.refuse("source", path, rebuilt.problem)
-        else:
-            findings.warnings.append(f"{path}: not compiled anew: checkmodule or semodule_package is not installed")
+            return DIFFERENT
+        findings.warnings.append(f"{path}: not compiled anew: checkmodule or semodule_package is not installed")
         return None
     try:
         # Both under one name: what a package is called was compared already.
@@ -287,12 +287,12 @@ def _compared(path: str, package: bytes, rebuilt: _Rebuilt, findings: Findings) 
         return None
     except CompileError as error:
         findings.refuse("source", path, f"can't be read as a module: {error}"[:300])
-        return None
+        return DIFFERENT
     if same:
         findings.warnings.append(f"{path}: compiled here it has other bytes and says the same (another compiler)")
-        return EQUIVALENT
-    findings.refuse("source", path, "is not what its source compiles to")
-    return None
+    else:
+        findings.refuse("source", path, "is not what its source compiles to")
+    return EQUIVALENT if same else DIFFERENT
 
 
 def _called(package: bytes) -> Optional[_Called]:

@@ -17,7 +17,7 @@ def package_lines(packaged: Packaged, quiet: bool) -> Iterator[str]:
         yield f"{packaged.name} {packaged.version}"
         yield f"  {safe(str(packaged.directory))}"
         yield f"  {safe(str(packaged.archive))}"
-        yield from (f"  {safe(str(path))}" for path in packaged.packages)
+        yield from (f"  {safe(str(path))}" for path in (*packaged.beside, *packaged.packages))
         yield from _release(packaged)
         for name, target in packaged.manifest["targets"].items():
             if target["module"] is not None:

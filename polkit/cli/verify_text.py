@@ -17,6 +17,7 @@ _STATES = {
 _REBUILT = {
     "identical": "its source compiles to the same bytes",
     "equivalent": "its source compiles to the same, in other bytes",
+    "different": "its source compiles to another module",
     None: "not compiled anew",
 }
 _CLAIMS = {True: "grants what the manifest claims", False: "is not what the manifest claims", None: "grants not read"}
