@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -241,7 +242,7 @@ OURS = "semodule -lfull -s targeted | sed -n 's/^200 //p' | awk '{ print $1 }'"
 
 
 @pytest.mark.heavy
-def test_rpm_puts_it_in_and_takes_it_out(file: Path, system: System) -> None:
+def test_rpm_puts_it_in_and_takes_it_out(file: Path, system: System, repository: Path) -> None:
     """The store is in the end what it was."""
     before = system.store()
     done = system.run(f"rpm -i --nodeps '{file}' && {OURS} && semanage port -l | grep vllm_port_t")
@@ -249,6 +250,8 @@ def test_rpm_puts_it_in_and_takes_it_out(file: Path, system: System) -> None:
     assert done.stdout.split() == ["vllm", "vllm-ports", "vllm_port_t", "tcp", "8443"]
     done = system.run("sh /usr/share/vllm-selinux/verify.sh")
     assert done.stdout == "vllm 0.1.0 is installed as shipped (target el8).\n", done.stdout + done.stderr
+    done = system.run(f"cd '{repository}' && '{sys.executable}' -m polkit verify --installed vllm")
+    assert done.returncode == 0, done.stdout + done.stderr
 
     done = system.run(f"rpm -U --force --nodeps '{file}' && {OURS} && rpm -V --nodeps vllm-selinux")
     assert (done.returncode, done.stdout.split()) == (0, ["vllm", "vllm-ports"]), done.stderr
@@ -256,7 +259,11 @@ def test_rpm_puts_it_in_and_takes_it_out(file: Path, system: System) -> None:
     local = "/var/lib/selinux/targeted/active/file_contexts.local"
     done = system.run(f"echo '/opt/x system_u:object_r:vllm_model_t:s0' >{local}; rpm -e --nodeps vllm-selinux")
     assert done.returncode != 0 and "local settings of this host name types of the module" in done.stderr
-    done = system.run(f"rm {local}; {OURS}; rpm -e --nodeps vllm-selinux && {OURS}; rpm -q vllm-selinux")
+    process = "mount -t tmpfs none /proc && mkdir -p /proc/7/attr && cd /proc/7/attr"
+    running = f"rm {local}; {process} && printf 'system_u:system_r:vllm_t:s0:c1,c2\\0' >current"
+    done = system.run(f"{running}; rpm -e --nodeps vllm-selinux")
+    assert done.returncode != 0 and "processes run in the module's domain" in done.stderr, done.stderr
+    done = system.run(f"{OURS}; rpm -e --nodeps vllm-selinux && {OURS}; rpm -q vllm-selinux")
     assert done.stdout.split("\n") == ["vllm", "vllm-ports", "package vllm-selinux is not installed", ""], done.stderr
     assert system.store() == before
     assert not (system.place / "upper/var/lib/selinux-bundles").exists()
@@ -273,3 +280,25 @@ def test_a_port_that_somebody_labelled_stays(file: Path, system: System, ports: 
     assert done.stdout.split() == ["vllm", "http_port_t", "tcp", ports], done.stderr
     assert system.run("rpm -e --nodeps vllm-selinux").returncode == 0
     assert system.store() == before
+
+
+@pytest.mark.heavy
+def test_a_boolean_is_set_and_goes_back(
+    packages: Packages, system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after an upgrade; one that an administrator set goes back to what that was."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    there = packages.shared.directory.parent.parent
+    project = Path(shutil.copytree(there, tmp_path / "shared", ignore=shutil.ignore_patterns("dist")))
+    made = package(project, targets={"fedora42": str(packages.host)}, with_proof=False, exports=("rpm",))
+    file = named(made, ".rpm")
+    ((boolean, value),) = made.manifest["targets"]["fedora42"]["booleans"].items()
+    is_set = f"semanage boolean -l -n | sed -n 's/^{boolean} .*, *\\(on\\|off\\)).*/\\1/p'"
+    assert value and system.run(is_set).stdout == "off\n"
+    done = system.run(f"rpm -i --nodeps '{file}' && {is_set} && rpm -U --force --nodeps '{file}' && {is_set}")
+    assert done.stdout == "on\non\n", done.stderr
+    done = system.run(f"rpm -e --nodeps shared_one-selinux && {is_set}")
+    assert done.stdout == "off\n", done.stderr
+    again = f"rpm -i --nodeps '{file}' && rpm -e --nodeps shared_one-selinux"
+    done = system.run(f"semanage boolean -m --on {boolean} && {again} && {is_set} && semanage boolean -l -C -n")
+    assert done.stdout.split()[:2] == ["on", boolean], done.stderr
