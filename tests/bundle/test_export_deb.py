@@ -13,7 +13,8 @@ import pytest
 from polkit.bundle import package
 from polkit.errors import UsageError
 from tests.bundle.making import semodule, snapshot
-from tests.bundle.packing import ODD, Packages, config, named, said, unpacked, validator
+from tests.bundle.packing import ODD, Packages, config, named, rpm, said, unpacked, validator
+from tests.records import avc
 
 
 @pytest.fixture
@@ -190,6 +191,28 @@ def test_without_dpkg_deb_there_is_a_script(packages: Packages, project: Path, m
     assert made.packages == () and made.exit_code == 0
     assert "deb: dpkg-deb is not installed: no package; build.sh makes it where it is" in made.notes
     assert (made.directory / "export/deb/debian12/build.sh").is_file()
+
+
+def test_a_module_that_goes_out_as_cil(packages: Packages, project: Path, system: Path, tmp_path: Path) -> None:
+    """A dotted type makes it so; and what else the project has lies in the package, and not in the policy."""
+    (tmp_path / "dotted.cil").write_text(
+        "(block x (type res_t) (typeattributeset .file_type (res_t)))", encoding="ascii"
+    )
+    host = Path(shutil.copytree(packages.host, tmp_path / "host"))
+    semodule(host, "-X", "100", "-i", tmp_path / "dotted.cil")
+    semodule(system, "-X", "100", "-i", tmp_path / "dotted.cil", store="default")
+    with (project / "evidence/recorded.log").open("a", encoding="utf-8") as log:
+        log.write(avc("read", "x.res_t", levels=("s0:c0", "s0"), serial=9))
+    (project / "vllm-more.cil").write_text("(type more_t)\n", encoding="ascii")
+    targets = {"debian12": str(host), "el8": str(host)}
+    made = package(project, targets=targets, with_proof=False, exports=("deb", "rpm"))
+    done = dpkg(system, "-i", named(made, ".deb"))
+    assert done.returncode == 0, done.stderr
+    assert ours(system) == ["vllm", "vllm-ports"]
+    assert (system / "usr/share/vllm-selinux/optional/vllm-more.cil").is_file()
+    listed = rpm(named(made, ".el8."), "-l").splitlines()
+    assert "/usr/share/selinux/packages/targeted/vllm.cil" in listed
+    assert "/usr/share/vllm-selinux/optional/vllm-more.cil" in listed
 
 
 @pytest.mark.heavy
