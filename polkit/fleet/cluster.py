@@ -99,6 +99,7 @@ def _connected(scheduler: str, workers: Optional[int]) -> Iterator[Any]:
                 )
             stack.enter_context(address)
         try:
+            _check_encryption(scheduler)
             client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
         except (OSError, ValueError, TypeError) as problem:
             said = " ".join(str(problem).split())
@@ -106,6 +107,17 @@ def _connected(scheduler: str, workers: Optional[int]) -> Iterator[Any]:
                 f"no scheduler answers at {scheduler}: {said}", "Is it running, and reachable?"
             ) from None
         yield stack.enter_context(client)
+
+
+def _check_encryption(scheduler: str) -> None:
+    """Raises MissingDependency for TLS without a certificate: Dask would try for a minute. OSError for a bad one."""
+    from distributed.security import Security
+
+    if scheduler.startswith("tls") and Security().get_connection_args("client").get("ssl_context") is None:
+        raise MissingDependency(
+            f"{scheduler} wants TLS, and Dask has no certificate configured here",
+            "Set distributed.comm.tls.ca-file, .client.cert and .client.key: docs/fleet.md",
+        )
 
 
 @contextmanager
