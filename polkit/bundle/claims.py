@@ -19,6 +19,17 @@ _RULES = frozenset(("allow", "auditallow", "dontaudit", "neverallow"))
 _XPERMS = frozenset(("allowx", "auditallowx", "dontauditx"))
 _TRANSITIONS = frozenset(("typetransition", "typechange", "typemember", "rangetransition"))
 _REQUIRE = "cil_gen_require"
+_KINDS = {
+    "any": "",
+    "file": "--",
+    "dir": "-d",
+    "symlink": "-l",
+    "char": "-c",
+    "block": "-b",
+    "socket": "-s",
+    "pipe": "-p",
+}
+"""What file contexts in CIL are about, as file_contexts(5) has it."""
 
 
 class Grant(NamedTuple):
@@ -110,6 +121,41 @@ def _read_one(item: tuple[Expression, ...], word: str, claims: Claims, condition
         claims.contexts.add(as_text(item))
     elif word in _TRANSITIONS or word not in ("typeattribute", "roleattribute"):
         claims.others.add(as_text(item))
+
+
+def as_file_contexts(contexts: Iterable[str]) -> str:
+    """The file contexts of a module's CIL (``Claims.contexts``) as a ``.fc``, sorted. Raises CompileError for one that
+    says its context by a name."""
+    return "".join(sorted(f"{_file_context(text)}\n" for text in contexts))
+
+
+def _file_context(text: str) -> str:
+    item = parse_at(text.encode("utf-8", "replace"), 0)
+    context = item[3] if isinstance(item, tuple) and len(item) == 4 else ""
+    if not (isinstance(item, tuple) and isinstance(context, tuple) and item[2] in _KINDS):
+        raise CompileError(f"the module has a file context that is not read: {text[:200]}")
+    pattern, kind = str(item[1]).strip('"'), _KINDS[str(item[2])]
+    said = "<<none>>" if not context else ":".join((*map(str, context[:3]), *_levels(context[3:])))
+    return " ".join(filter(None, (pattern, kind, said)))
+
+
+def _levels(found: tuple[Expression, ...]) -> list[str]:
+    """``((s0) (s0 (c0 c1)))`` as ``s0-s0:c0,c1``; nothing for the one level of a policy without levels."""
+    levels = [_level(one) for one in (found[0] if found and isinstance(found[0], tuple) else ())]
+    if not levels or levels[0] == "systemlow":
+        return []
+    return ["-".join(dict.fromkeys(levels))]
+
+
+def _level(one: Expression) -> str:
+    if isinstance(one, str):
+        return one
+    sensitivity, categories = str(one[0]), one[1] if len(one) > 1 else ()
+    return ":".join(filter(None, (sensitivity, ",".join(_category(item) for item in categories))))
+
+
+def _category(one: Expression) -> str:
+    return one if isinstance(one, str) else ".".join(str(item) for item in one if item != "range")
 
 
 def as_text(expression: Expression) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
-from polkit.bundle.claims import Claims, read_claims
+from polkit.bundle.claims import Claims, as_file_contexts, read_claims
 from polkit.bundle.paths import by_prefix, entries, rewritten
 from polkit.bundle.project import Project
 from polkit.config import Target
@@ -177,13 +177,8 @@ class _Builder:
         project = self.project
         generated, contexts = empty_module(project.name, project.version), ""
         if source is not None:
-            reason = needs_cil(source)
-            if reason is not None:
-                if self._has_hand_written():
-                    raise CompileError(
-                        f"target {self.name} needs CIL ({reason}), and {project.name}.te holds statements of its own",
-                        hint="move them to a module of their own",
-                    )
+            if needs_cil(source) is not None:
+                check_version(project.sources["te"], project)
                 return "", ""
             generated, contexts = render_te(source), render_fc(source)
         te = _around(project.sources["te"], generated, f"{project.name}.te", source is not None)
@@ -194,6 +189,28 @@ class _Builder:
     def _has_hand_written(self) -> bool:
         name, sources = self.project.name, self.project.sources
         return any(says_something(hand_written(sources[one], f"{name}.{one}")) for one in ("te", "fc"))
+
+    def _by_hand(self, policy: TargetPolicy, levels: bool) -> str:
+        """What was written by hand as CIL, for a module that goes out as that; compiled by itself, under another name:
+        blocks are called after their module. It requires what it needs of the generated part."""
+        name, sources = self.project.name, self.project.sources
+        if not self._has_hand_written():
+            return ""
+        te, fc = (hand_written(sources[one], f"{name}.{one}") for one in ("te", "fc"))
+        head = f"module {name}_by_hand {self.project.version};"
+        te, count = _VERSION.subn(head, te, count=1)
+        if not says_something(te):
+            te = empty_module(f"{name}_by_hand", self.project.version)
+        elif not count:
+            te = f"{head}\n{te}"
+        fc = self._rewritten(fc, policy)
+        package = build_package(f"{name}_by_hand", ascii_only(te), ascii_only(fc), levels, OLDEST)
+        return cil_of(package, f"{name}_by_hand")
+
+    def _spoken(self, source: ModuleSource, policy: TargetPolicy) -> ModuleSource:
+        """A module whose contexts begin where the target looks."""
+        contexts = (replace(one, pattern=self._rewritten(one.pattern, policy)) for one in source.access.contexts)
+        return replace(source, access=replace(source.access, contexts=tuple(sorted(contexts))))
 
     def _rewritten(self, fc: str, policy: TargetPolicy) -> str:
         configured = by_prefix(self.target.rewrite)
@@ -208,11 +225,12 @@ class _Builder:
                 cil = cil_of(package, name)
             else:
                 assert build.source is not None
-                cil = render_cil(build.source)
+                cil = render_cil(self._spoken(build.source, policy)) + self._by_hand(policy, levels)
                 package = cil.encode("ascii")
         except CompileError as error:
             raise CompileError(f"target {self.name}: {error}", error.output, error.hint) from error
         claims = read_claims(cil)
+        fc = build.fc if build.te else as_file_contexts(claims.contexts)
         names = {*claims.required, *claims.optional, *(attribute for attribute, _ in claims.joins)}
         # All of these were there when it was linked: what is no type is an attribute, one without members included.
         attributes = frozenset(one for one in names if policy.type_name(one) is None)
@@ -221,6 +239,7 @@ class _Builder:
         lacking = {one: names for one, names in unmet.items() if names}
         return replace(
             build,
+            fc=fc,
             package=package,
             cil=cil,
             suffix=suffix,

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
-from polkit.bundle.claims import Claims, read_claims
+from polkit.bundle.claims import Claims, as_file_contexts, read_claims
 from polkit.bundle.lists import script_lists
+from polkit.bundle.optional_modules import PLACE as OPTIONAL
+from polkit.bundle.optional_modules import as_optional, optional_object
 from polkit.bundle.paths import entries
 from polkit.bundle.targets import cil_of
 from polkit.bundle.unpacking import without_bomb
@@ -53,6 +55,7 @@ def check_modules(
     _check_source(files, manifest, findings)
     _check_strays(files, manifest, findings)
     _check_joined(manifest, findings)
+    _check_optional(files, manifest, findings)
     return tuple(checked)
 
 
@@ -85,9 +88,18 @@ class _Target:
         fc, rebuilt = "", None
         if module.endswith(".pp"):
             fc, rebuilt = self._check_package(stem)
+        else:
+            fc = self._contexts_of(module)
         self._check_texts(fc)
         self._check_proof(module)
         return TargetCheck(self.name, module, rebuilt, self._check_claims(module))
+
+    def _contexts_of(self, module: str) -> str:
+        """The file contexts that a module in CIL holds; none where it is not read, which is refused further on."""
+        try:
+            return as_file_contexts(read_claims(self.files[module].decode("utf-8", "replace")).contexts)
+        except PolkitError:
+            return ""
 
     def _check_package(self, stem: str) -> tuple[str, Optional[str]]:
         """A ``.pp``: its packed twin, what it is called, and what its source compiles to; its ``.fc`` as text."""
@@ -233,6 +245,26 @@ def _check_strays(files: Mapping[str, bytes], manifest: Mapping[str, Any], findi
             findings.refuse("claims", path, "is a module that is no target's")
         elif path.endswith(".pp.bz2") and without_bomb(files[path], most) not in modules:
             findings.refuse("claims", path, "holds a module that is no target's")
+
+
+def _check_optional(files: Mapping[str, bytes], manifest: Mapping[str, Any], findings: Findings) -> None:
+    """What the modules that come along do is what the manifest says of them; what the targets lack for them is not
+    asked again."""
+    entries_ = {one["path"]: one for one in manifest["optional"]}
+    there = {path for path in files if path.startswith(f"{OPTIONAL}/")}
+    for path in sorted(there | set(entries_)):
+        name = path[len(OPTIONAL) + 1 : -len(".cil")]
+        if path not in there or path not in entries_ or path != f"{OPTIONAL}/{name}.cil":
+            findings.refuse("claims", path, "is not one of the modules that manifest and bundle both have")
+            continue
+        try:
+            found = optional_object(as_optional(name, files[path], path), {})
+        # CIL of a stranger: any statement may have any form.
+        except (PolkitError, ValueError, IndexError, RecursionError, AssertionError) as error:
+            findings.refuse("claims", path, f"what it does can't be read: {error}"[:300])
+            continue
+        if found != {**entries_[path], "lacking": {}}:
+            findings.refuse("claims", path, "does other things than the manifest says of it")
 
 
 def _check_joined(manifest: Mapping[str, Any], findings: Findings) -> None:

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Optional
 
 from polkit.config import DEFAULT_FILE, Config
-from polkit.errors import CompileError, SourceError
+from polkit.errors import SourceError
 from polkit.model import ModuleSource
 from polkit.module import (
     OLDEST,
     build_package,
     empty_module,
-    hand_written,
     parts,
     says_something,
     splice,
@@ -54,22 +53,21 @@ def settle_in(
 ) -> tuple[FileChange, ...]:
     """Put what was written by hand in ``project`` around what was generated into ``scratch``, and compile both.
 
-    Returns what changes. Raises CompileError where the two do not go together, or the module has to go out as CIL
-    (which has no place for what a ``.te`` says by hand); nothing in ``project`` is touched.
+    Of a module that has to go out as CIL nothing is generated in ``.te`` and ``.fc``: ``package`` adds what these say.
+    Returns what changes. Raises CompileError where the two do not go together; nothing in ``project`` is touched then.
     """
     old = {suffix: _read(project / f"{name}.{suffix}") for suffix in _SOURCES}
     new = {suffix: _merged(scratch, name, version, suffix, old[suffix]) for suffix in _SOURCES}
-    if (scratch / f"{name}.cil").exists():
-        _only_cil(name, old)
-        new["te"] = new["fc"] = None
+    as_cil = (scratch / f"{name}.cil").exists()
     for suffix, text in new.items():
         if text is not None:
             (scratch / f"{name}.{suffix}").write_text(text, encoding="utf-8")
-    te = new["te"]
-    if te is not None:
+    te = new["te"] or (old["te"] if as_cil else None)
+    if te is not None and says_something(te):
         levels = source.mls if source is not None else True
         package = build_package(name, ascii_only(te), ascii_only(new["fc"] or ""), levels, oldest_format(config))
-        (scratch / f"{name}.pp").write_bytes(package)
+        if not as_cil:  # else it was compiled to see whether what was written by hand is right
+            (scratch / f"{name}.pp").write_bytes(package)
     changes = (_change(f"{name}.{suffix}", old[suffix] or "", text) for suffix, text in new.items() if text is not None)
     return tuple(one for one in changes if one.diff)
 
@@ -93,15 +91,6 @@ def _merged(scratch: Path, name: str, version: str, suffix: str, old: Optional[s
             return None
         generated = empty_module(name, version) if suffix == "te" else ""
     return splice(old or "", generated, f"{name}.{suffix}")
-
-
-def _only_cil(name: str, old: dict[str, Optional[str]]) -> None:
-    for suffix in ("te", "fc"):
-        if says_something(hand_written(old[suffix] or "", f"{name}.{suffix}")):
-            raise CompileError(
-                f"this module has to go out as CIL, and {name}.{suffix} holds statements written by hand",
-                hint=f"move them to a module of their own, or empty {name}.{suffix}",
-            )
 
 
 def _read(path: Path) -> Optional[str]:
