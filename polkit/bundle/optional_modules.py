@@ -67,6 +67,11 @@ def _read(path: Path) -> OptionalModule:
         raise SourceError(f"{path}: {error.strerror}") from error
     if len(content) > _LARGEST:
         raise SourceError(f"{path}: larger than {_LARGEST >> 20} MiB")
+    return as_optional(path.stem, content, str(path))
+
+
+def as_optional(name: str, content: bytes, path: str) -> OptionalModule:
+    """A module in CIL, by its bytes. Raises CompileError for what is no CIL that tells what it does."""
     try:
         text = content.decode("ascii")
         claims = read_claims(text)
@@ -77,7 +82,7 @@ def _read(path: Path) -> OptionalModule:
         raise CompileError(
             f"{path}: what {made[:60]!r} does can't be told without its compiler", hint="write the rules out"
         )
-    return OptionalModule(path.stem, text, _about(text), claims)
+    return OptionalModule(name, text, _about(text), claims)
 
 
 def _about(text: str) -> str:

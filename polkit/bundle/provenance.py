@@ -84,6 +84,7 @@ def _sources(project: Project) -> list[dict[str, Any]]:
     """Every file of the project that goes into a bundle."""
     names = [project.directory / DEFAULT_FILE, *project.evidence]
     names += [project.directory / f"{project.name}.{suffix}" for suffix, text in project.sources.items() if text]
+    names += [project.directory / f"{one.name}.cil" for one in project.optional]
     if project.request.choices is not None:
         names.append(project.request.choices)
     found = []

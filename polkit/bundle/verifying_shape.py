@@ -78,6 +78,7 @@ _MANIFEST = {
     "targets": Each(TARGET_NAME.match, _TARGET),
     "requires": _REQUIRES,
     "grants": [_GRANT],
+    "optional": [{"name": str, "path": str}],
 }
 
 

@@ -241,6 +241,8 @@ def _sealed() -> Iterator[tuple[str, Case]]:
         "source/vllm.te",
     ):
         yield f"gone-{path}", changed(lambda files, path=path: files.pop(path) and None, {"missing", "source"}, True)
+    more = b"(allow domain file_type (file (write)))\n"
+    yield "optional-unnamed", changed(lambda files: files.update({"optional/x.cil": more}), {"claims"}, True)
     for path in ("install.sh", "common.sh", "verify.sh", "uninstall.sh", "rollback.sh"):
         yield f"script-{path}", changed(lambda files, path=path: _text(files, path, "id\n"), {"scripts"}, True)
     yield "script-more", changed(lambda files: files.update({"x.sh": b"id\n"}), {"scripts"}, True)

@@ -93,6 +93,26 @@ def test_a_module_that_goes_out_as_cil_and_one_without_evidence(tmp_path: Path) 
     assert verify(packaged.directory).refusals == ()
 
 
+def test_a_module_that_comes_along_does_what_the_manifest_says(tmp_path: Path, host: Path) -> None:
+    project = make_project(tmp_path / "p/vllm", host)
+    (project / "audit.cil").write_text("; Who reads models.\n(auditallow vllm_t vllm_model_t (file (read)))\n", "ascii")
+    packaged = package(project, targets={"host": str(host)}, with_proof=False)
+    assert verify(packaged.archive).refusals == ()
+    assert b'"audit.cil"' in (packaged.directory / "provenance.json").read_bytes()
+    forged = tmp_path / "vllm-0.1.0.tar.zst"
+    for text in (
+        b"(allow vllm_t self (process (execmem)))\n",
+        b"(macro m ((type t)))",
+        b"(" * 9000,
+        b"\xff",
+        b"(allow)",
+    ):
+        files = files_of(packaged)
+        files["optional/audit.cil"] += text
+        forged.write_bytes(packed(tarred(resealed(files))))
+        assert [(one.check, one.path) for one in verify(forged).refusals] == [("claims", "optional/audit.cil")], text
+
+
 def test_what_a_policy_lacks_is_named(host_bundle: Packaged, host: Path, tmp_path: Path, repository: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(host, other)
