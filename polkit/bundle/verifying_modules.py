@@ -26,6 +26,8 @@ from polkit.module import OLDEST, build_package
 IDENTICAL, EQUIVALENT, DIFFERENT = "identical", "equivalent", "different"
 """The module compiled here has the same bytes; it has others (another compiler's) and says the same; it is another."""
 _MOST_LINES = 20
+_UNREAD = (PolkitError, ValueError, IndexError, TypeError, RecursionError, AssertionError)
+"""What reading a stranger's CIL may end in: any statement may have any form."""
 _MODULE = b"\x8f\xff\x7c\xf9"
 _POLICY = b"\x8d\xff\x7c\xf9\x0f\0\0\0SE Linux Module\x02\0\0\0"
 """libsepol: SEPOL_MODULE_PACKAGE_MAGIC; POLICYDB_MOD_MAGIC, the length and text of POLICYDB_MOD_STRING, POLICY_MOD."""
@@ -98,7 +100,7 @@ class _Target:
         """The file contexts that a module in CIL holds; none where it is not read, which is refused further on."""
         try:
             return as_file_contexts(read_claims(self.files[module].decode("utf-8", "replace")).contexts)
-        except PolkitError:
+        except _UNREAD:
             return ""
 
     def _check_package(self, stem: str) -> tuple[str, Optional[str]]:
@@ -160,8 +162,7 @@ class _Target:
         except MissingDependency as error:
             self.findings.warnings.append(f"{module}: what it grants was not read: {error}")
             return None
-        # CIL of a stranger: any statement may have any form.
-        except (PolkitError, ValueError, IndexError, RecursionError, AssertionError) as error:
+        except _UNREAD as error:
             self.findings.refuse("claims", module, f"what it grants can't be read: {error}"[:300])
             return False
         before = len(self.findings.refusals)
@@ -259,8 +260,7 @@ def _check_optional(files: Mapping[str, bytes], manifest: Mapping[str, Any], fin
             continue
         try:
             found = optional_object(as_optional(name, files[path], path), {})
-        # CIL of a stranger: any statement may have any form.
-        except (PolkitError, ValueError, IndexError, RecursionError, AssertionError) as error:
+        except _UNREAD as error:
             findings.refuse("claims", path, f"what it does can't be read: {error}"[:300])
             continue
         if found != {**entries_[path], "lacking": {}}:

@@ -78,8 +78,12 @@ def test_a_module_that_goes_out_as_cil_and_one_without_evidence(tmp_path: Path) 
         b"(optional)",
         b"(allow)",
         b"(" * 9000,
+        b"(filecon a)",
+        b'(filecon "/x" file (u r t (() ())))',
+        b"(filecon /x any ((((()))) r t ((s0) (s0))))",
     ):
-        files = {**files_of(packaged), "targets/host/vllm.cil": text}
+        whole = text if text.startswith((b"((", b"(opt")) else files_of(packaged)["targets/host/vllm.cil"] + text
+        files = {**files_of(packaged), "targets/host/vllm.cil": whole}
         forged.write_bytes(packed(tarred(resealed(files))))
         assert "claims" in {one.check for one in verify(forged).refusals}, text
 
