@@ -141,6 +141,7 @@ def assert_grants(policy: TargetPolicy, domain: str, types: str) -> None:
     assert policy.has_xperm_rule(domain, "dri_device_t", "chr_file")
     assert policy.role_has_type("system_r", domain)
     assert "file_type" in policy.attributes(f"{types}vllm_model_t")
+    assert "port_type" in policy.attributes(f"{types}vllm_port_t")
 
 
 def exported(bundle: Packaged, form: str) -> Path:

@@ -29,7 +29,7 @@ def test_the_values_are_the_bundles(exports: Exports) -> None:
     bundle = exports.bundle
     values = read(exported(bundle, "ansible") / "vars.yml")
     assert {key: values[f"selinux_bundle_{key}"] for key in ("name", "version", "priority")} == {
-        key: bundle.manifest[key] for key in ("name", "version", "priority")
+        key: str(bundle.manifest[key]) for key in ("name", "version", "priority")
     }
     targets = values["selinux_bundle_targets"]
     assert {name: one["release"] for name, one in targets.items()} == {"el9": "rhel9", "debian12": "debian12"}
@@ -163,7 +163,7 @@ def test_the_plays_install_and_remove(play: Play, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     first, _, second, split = asked(tmp_path)
     (module,) = first["modules"]
-    assert (Path(module["path"]).name, module["priority"], module["state"]) == ("vllm.pp", 200, "enabled")
+    assert (Path(module["path"]).name, module["priority"], module["state"]) == ("vllm.pp", "200", "enabled")
     port = {"ports": "8443", "proto": "tcp", "setype": "vllm_port_t", "state": "present", "local": True}
     assert (first["ports"], second["modules"], second["ports"]) == ([], [], [port])
     assert split["relabelled"] == ["/srv/models"]
@@ -181,7 +181,7 @@ def test_the_plays_install_and_remove(play: Play, tmp_path: Path) -> None:
     (tmp_path / "processes").write_text("", encoding="ascii")
     assert play("remove.yml", selinux_bundle_target="el9").returncode == 0
     removed, _ = asked(tmp_path)
-    assert removed["modules"] == [{"name": "vllm", "priority": 200, "state": "absent"}]
+    assert removed["modules"] == [{"name": "vllm", "priority": "200", "state": "absent"}]
     assert removed["ports"] == [{**port, "state": "absent"}]
     assert "vllm" not in semodule(tmp_path / "root", "-l").split()
     assert list((tmp_path / "facts").iterdir()) == []

@@ -44,7 +44,8 @@ def _values(shipment: Shipment) -> bytes:
     found = {
         "selinux_bundle_name": shipment.project.name,
         "selinux_bundle_version": shipment.project.version,
-        "selinux_bundle_priority": PRIORITY,
+        # As text: the role looks up what is installed by it, and by a number it finds nothing and installs again.
+        "selinux_bundle_priority": str(PRIORITY),
         "selinux_bundle_targets": {build.name: _target(shipment, build) for build in shipment.modules},
     }
     return yaml_text(not_a_template(found), ("The values of the plays. Paths are relative to the bundle's directory.",))
