@@ -20,10 +20,10 @@ _step=0
 _before() {
   [ "$BASH_SUBSHELL" -eq 0 ] || return 0
   case $1 in
-    mv\ * | rm\ * | mkdir\ * | rmdir\ * | cp\ * | cat\ * | chcon\ * | setfiles\ * | '"$@"'*) ;;
+    mv\ * | rm\ * | mkdir\ * | rmdir\ * | cp\ * | cat\ * | chcon\ * | setfiles\ * | told=*) ;;
     *) return 0 ;;
   esac
-  case $1 in '"$@"'* | *state* | *active*) ;; *scratch*) return 0 ;; esac
+  case $1 in told=* | *state* | *active*) ;; *scratch*) return 0 ;; esac
   _step=$((_step + 1))
   printf '%s\n' "$1" >>"$STEPS"
   [ "$_step" != "$KILL_AT" ] || kill -9 $$

@@ -73,7 +73,7 @@ def test_a_run_that_nobody_kills(stage: Stage, name: str) -> None:
 def test_killed_around_the_transaction(stage: Stage, name: str) -> None:
     """Before it, and right after it: the first is undone, the second finished."""
     steps = killed(stage, name, 0)
-    at = max(number for number, step in enumerate(steps, 1) if step.startswith('"$@"'))
+    at = max(number for number, step in enumerate(steps, 1) if step.startswith("told="))
     for step in (at, at + 1):
         killed(stage, name, step)
         check_again(stage, name, steps[step - 1])

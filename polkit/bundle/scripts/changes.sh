@@ -9,7 +9,9 @@
 put_in() {
   with=$1
   port_module "$3" >"$scratch/$HOST_MODULE.cil"
-  set -- -X "$PRIORITY" -i "$2"
+  # From where semodule's domain may read it.
+  cp "$2" "$scratch/${2##*/}"
+  set -- -X "$PRIORITY" -i "$scratch/${2##*/}"
   if [ -s "$scratch/$HOST_MODULE.cil" ]; then
     set -- "$@" -i "$scratch/$HOST_MODULE.cil"
   elif installed_here "$HOST_MODULE"; then
@@ -34,9 +36,13 @@ take_out() {
   [ $# -eq 0 ] || transact "$with" -X "$PRIORITY" "$@"
 }
 
+# What it says comes through a pipe: a tool that semodule runs may be in a domain that writes to no file here.
 transact() { # WITH ARGUMENT...
   [ "$1" != semodule_ ] || rm -f "$scratch/listed"
-  "$@" >"$scratch/said" 2>&1
+  status=0
+  told=$("$@" 2>&1) || status=$?
+  printf '%s\n' "$told" >"$scratch/said"
+  return "$status"
 }
 
 # ---- booleans ---------------------------------------------------------------------------------------------------------
@@ -137,7 +143,7 @@ set_labels() {
   while IFS='	' read -r kind path pattern; do
     [ -e "$root$path" ] || continue
     if [ "$kind" = tree ]; then
-      setfiles -F ${root:+-r "$root"} "$spec" "$root$path" >/dev/null || warn "$path could not be labelled"
+      setfiles -F ${root:+-r "$root"} "$spec" "$root$path" </dev/null >/dev/null || warn "$path could not be labelled"
     else
       files_at "$kind" "$path" "$pattern" | tr '\n\000' '\001\n' >"$scratch/found"
       while IFS= read -r file; do
@@ -221,7 +227,8 @@ note_labels() {
 # odd_at KIND PATH PATTERN: the files there that $spec would have otherwise, with their labels.
 odd_at() {
   if [ "$1" = tree ]; then
-    setfiles -n -v -F ${root:+-r "$root"} "$spec" "$root$2" >"$scratch/would" 2>/dev/null || :
+    # Through a pipe, since setfiles runs in a domain of its own that may not write here.
+    { setfiles -n -v -F ${root:+-r "$root"} "$spec" "$root$2" </dev/null 2>/dev/null || :; } | cat >"$scratch/would"
     [ -s "$scratch/would" ] || return 0
     # A name can hold what looks like another line: which files there are, and how they are labelled, says stat.
     files_at tree "$2" | labels_of | would=$scratch/would awk '

@@ -95,26 +95,37 @@ repair_store() {
   exec 8>&-
 }
 
+# Scratch lies beside the stores, where it gets their label: where the kernel enforces, semodule runs in a domain of its
+# own, which neither reads nor writes what an administrator has in /tmp. Files can be renamed from there into the store.
+# Its name tells the process, so that a later run removes what a killed one left.
+
 # For what only reads.
 look() {
-  scratch=$(mktemp -d "${TMPDIR:-/tmp}/selinux-bundle.XXXXXXXX") || unable "no temporary directory can be made"
-  trap 'rm -rf -- "$scratch"' EXIT
-  trap 'exit 130' INT TERM HUP
+  scratch=${home%/*}/.bundle-$store.$$
+  mkdir -m 700 -- "$scratch" 2>/dev/null || scratch=$(mktemp -d "${TMPDIR:-/tmp}/selinux-bundle.XXXXXXXX") ||
+    unable "no temporary directory can be made"
+  clean_up_at_end
 }
 
 # For what changes the host: one run at a time, and what an earlier run left half done comes first. The lock goes with
-# the last process of this run, also with one that outlives its shell. Scratch lies where it is labelled as stores are
-# and a file can be renamed into the store, and under one name, so that the next run removes what a killed one left.
+# the last process of this run, also with one that outlives its shell.
 begin() {
   [ -w "$home" ] || unable "$home can't be written" "run as root"
   exec 9<"$home"
   flock -n 9 || refuse "another run of a bundle's scripts is under way on this host" "wait for it"
-  scratch=${home%/*}/.bundle-$store
+  for left in "${home%/*}/.bundle-$store".*; do
+    [ ! -d "$left" ] || kill -0 "${left##*.}" 2>/dev/null || rm -rf -- "$left"
+  done
+  scratch=${home%/*}/.bundle-$store.$$
   rm -rf -- "$scratch"
   mkdir -m 700 -- "$scratch" || unable "$scratch can't be made" "make room"
+  clean_up_at_end
+  recover
+}
+
+clean_up_at_end() {
   trap 'rm -rf -- "$scratch"' EXIT
   trap 'exit 130' INT TERM HUP
-  recover
 }
 
 check_sums() {
