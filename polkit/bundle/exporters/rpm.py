@@ -5,6 +5,7 @@ After Fedora's guidelines for a policy of one's own (fedoraproject.org/wiki/SELi
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -91,12 +92,17 @@ def build(shipment: Shipment, texts: Mapping[str, bytes], archive: Path) -> Expo
         for name, content in texts.items():
             (place / name).write_bytes(content)
         shutil.copyfile(archive, place / archive.name)
-        macros = [] if _has_macros(place) else ["--load", str(place / MACROS)]
+        home = Path(os.environ.get("HOME") or "/")
+        stood_in = not _has_macros(place, home)
+        if stood_in:
+            # Not by --load: rpmbuild of rpm 4.20 forgets what was loaded so when it comes to BuildArch.
+            home = place
+            (place / ".rpmmacros").write_bytes(texts[MACROS])
         for target, release in in_family(shipment, RPM):
             name = _file_name(shipment.project, target.name, release)
-            files[name] = _built(place, name, _defines(shipment, target, release), macros, package_time(shipment))
+            files[name] = _built(place, name, _defines(shipment, target, release), home, package_time(shipment))
     note = f"rpmbuild here has no macros for SELinux modules; those of {MACROS} stood in for them"
-    return Exported(files, (note,) if macros else ())
+    return Exported(files, (note,) if stood_in else ())
 
 
 def _file_name(project: Project, target: str, release: Release) -> str:
@@ -125,16 +131,16 @@ def _escaped(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _has_macros(place: Path) -> bool:
+def _has_macros(place: Path, home: Path) -> bool:
     """Whether rpm here knows any of the distribution's macros; then all are taken from there."""
     asked = "%{?selinux_modules_install:yes}%{?selinux_requires:yes}"
-    run = run_tool([*_environment(0), "rpm", "--eval", asked], place)
+    run = run_tool([*_environment(home, 0), "rpm", "--eval", asked], place)
     return "yes" in run.output
 
 
-def _environment(epoch: int) -> list[str]:
-    """``HOME`` is where rpm looks for macros of the user."""
-    return ["env", f"HOME={Path.home()}", f"SOURCE_DATE_EPOCH={epoch}"]
+def _environment(home: Path, epoch: int) -> list[str]:
+    """``home`` is where rpm looks for macros of the user."""
+    return ["env", f"HOME={home}", f"SOURCE_DATE_EPOCH={epoch}"]
 
 
 def _defines(shipment: Shipment, target: TargetBuild, release: Release) -> dict[str, str]:
@@ -160,14 +166,14 @@ def _defines(shipment: Shipment, target: TargetBuild, release: Release) -> dict[
     }
 
 
-def _built(place: Path, name: str, defines: Mapping[str, str], macros: list[str], epoch: int) -> bytes:
+def _built(place: Path, name: str, defines: Mapping[str, str], home: Path, epoch: int) -> bytes:
     top = place / f"build-{name}"
     top.mkdir()
     given = {**defines, "_topdir": str(top), "_tmppath": str(top), "_sourcedir": str(place)}
     words = [word for key, value in given.items() for word in ("--define", f"{key} {value}")]
     (spec,) = place.glob("*.spec")
-    command = ["rpmbuild", "-bb", "--quiet", "--nodeps", *macros, *words, spec.name]
-    run = run_tool([*_environment(epoch), *command], place, seconds=300)
+    command = ["rpmbuild", "-bb", "--quiet", "--nodeps", *words, spec.name]
+    run = run_tool([*_environment(home, epoch), *command], place, seconds=300)
     package = top / "RPMS" / name
     if run.status != 0 or not package.is_file():
         raise CompileError(f"rpmbuild does not build {name}", run.output)
