@@ -86,7 +86,9 @@ def read_json(content: bytes) -> Any:
     """JSON of a stranger. Raises ValueError for what is none, and for an object that says the same key twice: what
     reads the first and what reads the last would take it for different things."""
     try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+        found = json.loads(content.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+        json.dumps(found, ensure_ascii=False).encode("utf-8")  # half a character is no text
+        return found
     except RecursionError:
         raise ValueError("it is nested too deep") from None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import bz2
+import json
 import os
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -147,6 +149,41 @@ def test_whatever_byte_is_turned(signed: Files, place: Path, data: st.DataObject
         place.write_bytes(packed(tar))
         found = verify(place)
         assert not found.ok or found.files == signed
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from(["\ud800", "../x", "\0", "$(id)"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def leaves(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield way
+    found = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in found:
+        yield from leaves(inner, (*way, key))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_value_in_the_manifest_is_read_or_refused(signed: Files, place: Path, data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(["manifest.json", "provenance.json", "sbom.cdx.json", "targets/host/proof.json"]))
+    files = {name: content for name, content in signed.items() if name != "SHA256SUMS.sig"}
+    found = json.loads(files[path])
+    way = data.draw(st.sampled_from(sorted(leaves(found), key=repr)))
+    if way:
+        inner = found
+        for key in way[:-1]:
+            inner = inner[key]
+        inner[way[-1]] = data.draw(JSON)
+    files[path] = json.dumps(found).encode()
+    place.write_bytes(packed(tarred(resealed(files, statements=False))))
+    assert verify(place).exit_code in (0, 1)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
