@@ -143,7 +143,7 @@ class _Target:
             return
         try:
             proof = read_json(self.files[path])
-            of, told = proof["module"]["sha256"], {key: proof[key] for key in said or {}}
+            of, told = str(proof["module"]["sha256"]), {key: proof[key] for key in said or {}}
         except (ValueError, KeyError, TypeError):
             self.findings.refuse("proof", path, "can't be read as what it is")
             return
