@@ -159,8 +159,9 @@ def test_a_module_that_was_there_before_comes_back(host_bundle: Packaged, root: 
     before = snapshot(root)
     done = run(host_bundle.directory, "install.sh")
     assert (done.returncode, "no bundle installed is replaced" in done.stderr) == (0, True)
-    assert run(host_bundle.directory, "rollback.sh").returncode == 0
-    assert {name: content for name, content in snapshot(root).items() if "bundles" not in name} == before
+    done = run(host_bundle.directory, "rollback.sh")
+    assert (done.returncode, done.stdout) == (0, "vllm is back at: before this bundle\n")
+    assert snapshot(root) == before
 
 
 @pytest.mark.heavy

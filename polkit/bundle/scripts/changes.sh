@@ -289,8 +289,18 @@ make_current() {
     drop "$state/current"
   fi
   mv "$state/next" "$state/current"
-  if [ -f "$state/current/back" ]; then
-    drop "$state/previous"
+  settle_back
+}
+
+# settle_back: after a rollback there is nothing before what is installed; and what no bundle installed is not ours.
+settle_back() {
+  [ -f "$state/current/back" ] || return 0
+  drop "$state/previous"
+  went_back_to=$(cat "$state/current/version")
+  if [ "$went_back_to" = "$FOREIGN" ]; then
+    drop "$state"
+    forget_if_empty
+  else
     rm -f "$state/current/back"
   fi
 }

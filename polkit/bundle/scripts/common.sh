@@ -10,6 +10,7 @@ umask 022
 # shellcheck source=facts.sh
 . "$here/facts.sh"
 HOST_MODULE="$NAME-ports"
+FOREIGN="before this bundle"
 
 # GNU's, also where the shell is busybox, which has smaller ones of its own.
 find() { /usr/bin/find "$@"; }
@@ -205,7 +206,7 @@ record() {
 
 # recover: what a run that was cut short began is finished where the module went in or out, and undone where it did not.
 recover() {
-  was_going_back=no
+  went_back_to=''
   rm -rf -- "$state.gone" "$state/next.new" "$state/current.new" "$state/removing.new" "$state/labels.new"
   if [ -d "$state/removing" ]; then
     if installed_here "$NAME"; then
@@ -218,7 +219,6 @@ recover() {
   elif [ -d "$state/next" ]; then
     if same_as_installed "$state/next"; then
       warn "an installation that was cut short is finished"
-      [ ! -f "$state/next/back" ] || was_going_back=yes
       make_current
     else
       warn "an installation that was cut short is undone"
@@ -229,11 +229,7 @@ recover() {
     prepare_removal "$state/current"
     finish_removal
   fi
-  if [ -f "$state/current/back" ]; then
-    was_going_back=yes
-    drop "$state/previous"
-    rm -f "$state/current/back"
-  fi
+  settle_back
   forget_if_empty
   # A transaction that was cut short leaves its half-built store to the next one.
   if [ -d "$home/tmp" ] || [ -d "${home%/*}/final/$store" ]; then transact semodule_ -B || cat "$scratch/said" >&2; fi

@@ -71,7 +71,7 @@ if [ "$before" = yes ] && [ ! -d "$state/current" ]; then
   mkdir "$state/current.new"
   extract "$state/current.new"
   for one in types places needs ports booleans wanted-ports wanted-booleans; do : >"$state/current.new/$one"; done
-  printf 'before this bundle\n' >"$state/current.new/version"
+  printf '%s\n' "$FOREIGN" >"$state/current.new/version"
   mv "$state/current.new" "$state/current"
 fi
 rm -rf "$state/next.new"

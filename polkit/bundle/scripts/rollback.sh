@@ -15,8 +15,8 @@ usage() {
 takes='root store while-running no-relabel'
 read_arguments "$@"
 begin
-if [ "$was_going_back" = yes ]; then
-  say "$NAME is back at: $(cat "$state/current/version")"
+if [ -n "$went_back_to" ]; then
+  say "$NAME is back at: $went_back_to"
   exit 0
 fi
 
@@ -44,4 +44,4 @@ rm -f "$state/next.new/labels"
 : >"$state/next.new/back"
 begin_next "$state/next.new"
 make_current
-say "$NAME is back at: $(cat "$state/current/version")"
+say "$NAME is back at: $went_back_to"

@@ -59,6 +59,9 @@ moved() {
 }
 
 refuse_elsewhere
+if grep -qsxF -- "$FOREIGN" "$state/previous/version"; then
+  warn "the module $NAME that was there before the bundle does not come back so; rollback.sh brings it back"
+fi
 if [ -n "$migrate" ] && [ -n "$types" ]; then
   running=$(running_in "$types")
   [ -z "$running" ] || refuse "processes run in the module's domain: $running" "stop the workload first"
