@@ -30,7 +30,7 @@ from polkit.bundle.exporters.texts import rendered
 from polkit.bundle.project import Project
 from polkit.bundle.sides import booleans_of, own_types, ports_of
 from polkit.bundle.targets import TargetBuild
-from polkit.errors import CompileError, MissingDependency
+from polkit.errors import CompileError, MissingDependency, UsageError
 from polkit.module import PRIORITY, find_tool, run_tool
 
 MACROS = "macros.selinux"
@@ -87,7 +87,7 @@ def build(shipment: Shipment, texts: Mapping[str, bytes], archive: Path) -> Expo
     except MissingDependency:
         return Exported({}, ("rpmbuild is not installed: a spec, and no package",))
     files: dict[str, bytes] = {}
-    with tempfile.TemporaryDirectory(prefix="polkit-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="polkit-", dir=_plain_place()) as scratch:
         place = Path(scratch)
         for name, content in texts.items():
             (place / name).write_bytes(content)
@@ -103,6 +103,15 @@ def build(shipment: Shipment, texts: Mapping[str, bytes], archive: Path) -> Expo
             files[name] = _built(place, name, _defines(shipment, target, release), home, package_time(shipment))
     note = f"rpmbuild here has no macros for SELinux modules; those of {MACROS} stood in for them"
     return Exported(files, (note,) if stood_in else ())
+
+
+def _plain_place() -> str:
+    """A directory for temporary files whose path rpmbuild takes: its scripts do not quote it, and % is a macro's."""
+    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        if re.fullmatch(r"[A-Za-z0-9/._+-]+", place) and os.access(place, os.W_OK):
+            return place
+    hint = "set TMPDIR to a path without odd characters"
+    raise UsageError(f"rpmbuild can't work below {tempfile.gettempdir()}", hint)
 
 
 def _file_name(project: Project, target: str, release: Release) -> str:
