@@ -74,9 +74,9 @@ def make_exports(place: Path) -> Exports:
     return Exports(host, *(make(place, host) for make in makers))
 
 
-def make_export(place: Path, host: Path) -> Packaged:
-    """The bundle for two targets that are the same host, with all forms."""
-    project = make_project(place / "vllm", host, export_log())
+def make_export(place: Path, host: Path, log: str = "") -> Packaged:
+    """The bundle for two targets that are the same host, with all forms; ``log`` is further evidence."""
+    project = make_project(place / "vllm", host, export_log() + log)
     return package(project, targets={"el9": str(host), "debian12": str(host)}, with_proof=False, exports=FORMS)
 
 

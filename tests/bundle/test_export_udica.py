@@ -10,8 +10,9 @@ import pytest
 
 from polkit.module import fast_place
 from polkit.policy import load_policy
-from tests.bundle.exporting import TEMPLATES, Exports, as_cil, as_raw_cil, assert_grants, exported, read
+from tests.bundle.exporting import TEMPLATES, Exports, as_cil, as_raw_cil, assert_grants, exported, make_export, read
 from tests.bundle.making import semodule, snapshot
+from tests.records import avc
 
 
 def test_a_block_gives_what_the_module_gives(exports: Exports, node: Path) -> None:
@@ -61,6 +62,27 @@ def test_a_domain_that_starts_from_nothing_needs_no_template(exports: Exports, t
     policy = load_policy(str(root))
     assert policy.allowed("bare_udica.process", "data_t", "file") == {"open", "read"}
     assert policy.role_has_type("system_r", "bare_udica.process")
+
+
+def test_a_module_that_goes_out_as_cil_goes_out_so(node: Path, tmp_path: Path) -> None:
+    """A type with a dot is in no .te; the block and the profile say it, and the labels go along."""
+    (tmp_path / "x.cil").write_text(
+        "(block x (type data) (roletype object_r data) (typeattributeset file_type (data)))\n", encoding="ascii"
+    )
+    semodule(node, "-X", "100", "-i", tmp_path / "x.cil")
+    bundle = make_export(tmp_path, node, avc("read", "x.data", levels=("s0:c0", "s0"), serial=8))
+    assert bundle.manifest["targets"]["el9"]["module"].endswith(".cil")
+    semodule(node, "-X", "200", "-i", exported(bundle, "udica") / "el9/vllm_udica.cil")
+    policy = load_policy(str(node))
+    assert policy.allowed("vllm_udica.process", "x.data", "file") == {"read"}
+    assert_grants(policy, "vllm_udica.process", "vllm_udica.")
+    label = policy.file_label("/srv/models/w", "file")
+    assert label is not None
+    assert label.type == "vllm_udica.vllm_model_t"
+    profile = read(exported(bundle, "kubernetes") / "el9/selinuxprofile.yaml")
+    assert profile["spec"]["allow"]["x.data"] == {"file": ["read"]}
+    (target, _) = read(exported(bundle, "ansible") / "vars.yml")["selinux_bundle_targets"].values()
+    assert (target["module"], target["restore_dirs"]) == ("targets/debian12/vllm.cil", ["/srv/models"])
 
 
 def test_no_block_without_a_domain(exports: Exports) -> None:

@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from polkit.bundle.claims import read_claims
 from polkit.bundle.sides import INHERITED, Port, Rule, domain_of, own_types, rules_of
-from polkit.bundle.targets import TargetBuild, cil_of
+from polkit.bundle.targets import TargetBuild
 from polkit.model import TypeTransition
 
 _FILECON = re.compile(r'^\(filecon "[^"]*" [a-z]+ \(\S+ \S+ \S+ \(.*\)\)\)$', re.MULTILINE)
@@ -38,13 +37,10 @@ class BlockParts:
 
 def block_parts(build: TargetBuild, templated: bool) -> BlockParts:
     """The parts of a target's module that has a package. ``templated``: the block inherits a template, and its domain
-    all that a domain needs. Raises CompileError, MissingDependency."""
-    assert build.package is not None
-    name = "module"
-    cil = cil_of(build.package, name) if build.suffix == ".pp" else build.package.decode("ascii")
+    all that a domain needs."""
     found = domain_of(build)
     domain = "" if found is None else found[0]
-    claims = read_claims(cil)
+    claims = build.claims
     roles = {one for one in claims.others if re.fullmatch(rf"\(roletype \S+ {re.escape(domain)}\)", one)}
     dropped = _inherited_transitions(build) | (roles if templated else set())
     return BlockParts(
@@ -53,7 +49,7 @@ def block_parts(build: TargetBuild, templated: bool) -> BlockParts:
         tuple(sorted(pair for pair in claims.joins if not (templated and pair[1] == domain))),
         tuple(rule for rule in rules_of(build) if rule.origin != INHERITED),
         tuple(sorted(claims.others - dropped)),
-        tuple(_FILECON.findall(cil)),
+        tuple(_FILECON.findall(build.cil)),
     )
 
 
