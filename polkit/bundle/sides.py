@@ -172,7 +172,13 @@ def _why_not(build: TargetBuild, place: tuple[str, str]) -> str:
     if build.info is None:
         return "no policy given"
     decisions = () if build.plan is None else build.plan.decisions
-    causes = {one.cause for one in decisions if (one.target, one.tclass) == place}
+    target, tclass = place
+    to_self = target == SELF
+    causes = {
+        one.cause
+        for one in decisions
+        if one.tclass == tclass and (one.source == one.target if to_self else one.target == target)
+    }
     for cause in sorted(causes):
         if cause == "already-allowed" or cause.startswith("unknown-"):
             return cause
