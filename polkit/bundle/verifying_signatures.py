@@ -204,8 +204,8 @@ def _check_sigstore(room: Path, _: bytes, key: Optional[Key]) -> _Answer:
         ran = run_with_key(argv)
         return (GOOD, key.identity or "", "") if ran.status == 0 else (BAD, "", f"cosign does not take it: {ran.said}")
     # With a key of one's own nothing but the signature counts, and openssl checks that without a network.
-    (room / "made").write_bytes(made)
-    argv = ["openssl", "dgst", "-sha256", "-verify", str(room / "key"), "-signature", str(room / "made")]
+    (room / "made").write_bytes(made.content)
+    argv = ["openssl", "dgst", _DIGESTS[made.digest], "-verify", str(room / "key"), "-signature", str(room / "made")]
     ran = run_with_key([*argv, str(room / "SHA256SUMS")])
     if ran.status == 0:
         return GOOD, key.name, ""
@@ -214,14 +214,26 @@ def _check_sigstore(room: Path, _: bytes, key: Optional[Key]) -> _Answer:
     return BAD, "", f"the key in {key.name} did not make it over this SHA256SUMS"
 
 
-def _sigstore_signature(text: bytes) -> Optional[bytes]:
+class _Made(NamedTuple):
+    content: bytes
+    digest: str
+
+
+_DIGESTS = {"SHA2_256": "-sha256", "SHA2_384": "-sha384", "SHA2_512": "-sha512"}
+"""Of sigstore_common.proto, HashAlgorithm, and what openssl calls them."""
+
+
+def _sigstore_signature(text: bytes) -> Optional[_Made]:
     """The signature in a Sigstore bundle (sigstore_bundle.proto, messageSignature), or in the form that cosign wrote
     before it (base64Signature)."""
     try:
         found: Any = json.loads(text)
         message = found.get("messageSignature")
-        encoded = message["signature"] if message is not None else found["base64Signature"]
-        return base64.b64decode(encoded, validate=True)
+        if message is None:
+            message = {"signature": found["base64Signature"]}
+        digest = message.get("messageDigest", {}).get("algorithm", "SHA2_256")
+        made = _Made(base64.b64decode(message["signature"], validate=True), str(digest))
+        return made if made.digest in _DIGESTS else None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 

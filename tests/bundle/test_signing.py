@@ -264,6 +264,12 @@ def test_a_sigstore_bundle_with_a_key(
     old = {"base64Signature": json.loads(detached.read_bytes())["messageSignature"]["signature"], "cert": ""}
     detached.write_text(json.dumps(old), encoding="ascii")
     assert verify(made.archive, Asked(key=tmp_path / "vendor.pub")).ok
+    argv = ["openssl", "dgst", "-sha512", "-sign", str(tmp_path / "vendor.key"), str(made.directory / "SHA256SUMS")]
+    signature = base64.b64encode(subprocess.run(argv, check=True, capture_output=True).stdout).decode()
+    for algorithm, good in (("SHA2_512", True), ("SHA2_256", False), ("MD5", False)):
+        message = {"messageDigest": {"algorithm": algorithm}, "signature": signature}
+        detached.write_text(json.dumps({"messageSignature": message}), encoding="ascii")
+        assert verify(made.archive, Asked(key=tmp_path / "vendor.pub")).ok == good
     for text in ("{}", "[]", '{"messageSignature": 1}', '{"messageSignature": {"signature": "?"}}', '{"a": ' * 9000):
         detached.write_text(text, encoding="ascii")
         assert verify(made.archive, Asked(key=tmp_path / "vendor.pub")).exit_code == 1
