@@ -26,7 +26,7 @@ Requires: stand-in-policy \\
 %selinux_unset_booleans(s:) echo stand-in unset type=%{-s*}: %*
 """
 """What a distribution would define, so that it shows in a package what was called with what."""
-ODD = '100% of %{lua:print(1)} <b> %prep `id` $(id) "x" #'
+ODD = '100% of %{lua:print(1)} <b> %prep `id` $(id) "x" #\u00fc'
 """A text that means something in a spec, a control file or a shell."""
 
 
@@ -73,7 +73,7 @@ def _shared(place: Path, host: Path) -> Packaged:
 def said(*command: object, cwd: Path = Path("/")) -> str:
     """What a command that must succeed prints on its standard output."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=cwd)
+    done = subprocess.run(words, capture_output=True, encoding="utf-8", check=False, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from polkit.bundle import package
 from polkit.bundle.exporters import EXPORTERS
-from tests.bundle.making import make_project
+from tests.bundle.making import make_project, semodule, small_host
+from tests.records import avc
 
 
 @pytest.mark.parametrize("place", ["docs/verbs/package.md", "docs/exporters.md"])
@@ -50,3 +52,19 @@ def test_the_command_takes_lists_and_says_what_was_built(tmp_path: Path, host: P
     assert none.returncode == 0 and none.stdout == ""
     wrong = run(tmp_path / "without", "--for", "rpm,tar")
     assert wrong.returncode == 2 and "--for 'tar' is none of rpm, deb, ansible" in wrong.stderr
+
+
+def test_a_release_that_allows_all_already_gets_no_package(tmp_path: Path, host: Path) -> None:
+    newer = small_host(tmp_path / "newer")
+    (tmp_path / "more.cil").write_text(
+        "(allow container_t xserver_misc_device_t (chr_file (open)))\n", encoding="ascii"
+    )
+    semodule(newer, "-X", "400", "-i", tmp_path / "more.cil")
+    log = avc("open", "xserver_misc_device_t", "chr_file", levels=("s0:c0", "s0"), fields='path="/dev/nvidia0"')
+    project = make_project(tmp_path / "vllm", host, log)
+    made = package(
+        project, targets={"el9": str(host), "el10": str(newer), "debian13": str(newer)}, exports=("rpm,deb",)
+    )
+    assert [path.name for path in made.packages] == ["vllm-selinux-0.1.0-1.el9.noarch.rpm"]
+    assert "deb: no target that is such a release gets a module" in made.notes
+    assert not (made.directory / "export/deb").exists()
