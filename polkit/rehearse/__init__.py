@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from polkit.rehearse.explained import with_causes
+from polkit.rehearse.host import ADMINISTRATOR, Command, Ended, HostRun, run_on_host
 from polkit.rehearse.judge import Judged, StepCause, judge, read_log
 from polkit.rehearse.log_forms import FORMS, MachineLog, enriched, machine_log
 from polkit.rehearse.loop import BESIDE, Loop, LoopRequest, close_loop
@@ -17,11 +18,15 @@ from polkit.rehearse.scenario import Scenario, Step
 from polkit.rehearse.scenario_file import read_scenario
 
 __all__ = [
+    "ADMINISTRATOR",
     "BESIDE",
     "FORMS",
     "OPERATIONS",
     "Attacks",
     "Carried",
+    "Command",
+    "Ended",
+    "HostRun",
     "Judged",
     "Loop",
     "LoopRequest",
@@ -46,6 +51,7 @@ __all__ = [
     "rehearsal_object",
     "rehearsal_text",
     "rehearse",
+    "run_on_host",
     "with_causes",
     "write_loop",
     "write_results",
