@@ -15,6 +15,7 @@ from pathlib import Path
 from polkit.bundle.exporters.frame import Exported, Exporter, Shipment
 from polkit.bundle.exporters.releases import (
     DEB,
+    NO_MODULE,
     Release,
     in_family,
     package_name,
@@ -45,7 +46,6 @@ _COMMON = {
 """Licenses whose text is in Debian's /usr/share/common-licenses (Debian Policy 12.5)."""
 _WORD = re.compile(r"[A-Za-z0-9.+-]+")
 _NO_CONTACT = "polkit.toml names no contact; the Debian package's maintainer has an address that reaches nobody"
-_NO_MODULE = "no target that is such a release gets a module"
 
 
 def check(project: Project) -> None:
@@ -62,7 +62,7 @@ def export(shipment: Shipment) -> Exported:
         for name, text in _texts(shipment, build, release).items()
     }
     if not found:
-        return Exported({}, (_NO_MODULE,))
+        return Exported({}, (NO_MODULE,))
     return Exported(files, () if shipment.project.config.module.contact else (_NO_CONTACT,))
 
 

@@ -15,6 +15,7 @@ from polkit.config import RELEASE, Target
 from polkit.errors import UsageError
 
 RPM, DEB = "rpm", "deb"
+NO_MODULE = "no target that is such a release gets a module"
 _FAMILIES = {"rhel": RPM, "fedora": RPM, "debian": DEB, "ubuntu": DEB}
 _SYSTEMS = {
     **dict.fromkeys(("el", "rhel", "centos", "rocky", "almalinux", "ol"), "rhel"),

@@ -16,6 +16,7 @@ from typing import Any
 
 from polkit.bundle.exporters.frame import Exported, Exporter, Shipment
 from polkit.bundle.exporters.releases import (
+    NO_MODULE,
     RPM,
     Release,
     in_family,
@@ -36,7 +37,6 @@ from polkit.module import PRIORITY, find_tool, run_tool
 MACROS = "macros.selinux"
 _LONGEST_SUMMARY = 79
 _UNEXPANDED = re.compile(r"%\{[^}\n]*\}?|%_?selinux_\w+")
-_NO_MODULE = "no target that is such a release gets a module"
 
 
 def check(project: Project) -> None:
@@ -49,7 +49,7 @@ def export(shipment: Shipment) -> Exported:
     project, module = shipment.project, shipment.project.config.module
     targets = in_family(shipment, RPM)
     if not targets:
-        return Exported({}, (_NO_MODULE,))
+        return Exported({}, (NO_MODULE,))
     package = package_name(project.name)
     summary = one_line(module.summary, _LONGEST_SUMMARY) or f"SELinux policy module {project.name}"
     interface = f"source/{project.name}.if"
