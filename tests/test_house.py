@@ -81,7 +81,7 @@ def test_grammars_templates_and_types_are_shipped(repository: Path, tmp_path: Pa
     assert built.returncode == 0, built.stdout + built.stderr
     data = {
         path.relative_to(tmp_path).as_posix()
-        for pattern in ("grammar/*.lark", "**/*.j2", "**/*.toml", "py.typed")
+        for pattern in ("grammar/*.lark", "**/*.j2", "**/*.toml", "**/*.sh", "**/*.yml", "py.typed")
         for path in (tmp_path / "polkit").glob(pattern)
     }
     assert "polkit/grammar/avc.lark" in data
