@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from polkit.bundle import Packaged, package, packaged_text
 from polkit.errors import PolkitError, SourceError, UsageError
-from tests.bundle.making import semodule, small_host
+from polkit.module import marked
+from tests.bundle.making import make_project, semodule, small_host
 
 HEAD = """module mine {version};
 require {{
@@ -242,6 +243,40 @@ def test_a_released_module_that_the_policy_no_longer_takes_counts_as_none(tmp_pa
     old = package(write(tmp_path / "p", "1.0.0", body), targets={"host": str(old_host)})
     with pytest.raises(PolkitError, match="is too low after"):
         package(write(tmp_path / "p", "1.0.1"), targets={"host": str(host)}, against=old.directory)
+
+
+def test_what_the_base_has_by_now_is_minor(tmp_path: Path) -> None:
+    """The distribution gave the base more; the module, made anew, takes that over and is given nothing of its own."""
+    before, now = small_host(tmp_path / "before"), small_host(tmp_path / "now")
+    (tmp_path / "more.cil").write_text("(allow container_t data_t (file (write)))\n", encoding="ascii")
+    semodule(now, "-X", "100", "-i", tmp_path / "more.cil")
+    project = make_project(tmp_path / "p", before)
+    package(project, targets={"host": str(before)})
+    with pytest.raises(PolkitError, match=r"allow vllm_t data_t:file \{ write \}") as error:
+        package(project, targets={"host": str(now)})
+    assert "makes it 0.2.0" in error.value.hint
+    raised = package(project, targets={"host": str(now)}, bump=True)
+    assert (raised.version, raised.failed) == ("0.2.0", ())
+    assert step_of(raised)[0] == "minor"
+    # The head that generate writes says the version too, so that the next one changes nothing else.
+    assert "# vllm 0.2.0: SELinux" in (project / "vllm.te").read_text(encoding="utf-8")
+
+
+@pytest.mark.heavy
+def test_a_real_module_on_a_real_policy(tmp_path: Path, repository: Path, policy_root: Path) -> None:
+    """A hundred thousand rules, an own domain that inherits: one more rule is found, and nothing else."""
+    project, targets = tmp_path / "vllm-cuda", {"el9": str(policy_root), "debian12": str(policy_root)}
+    shutil.copytree(repository / "modules/vllm-cuda", project)
+    package(project, targets=targets, with_proof=False)
+    by_hand = "require { type vllm_cuda_t; type dri_device_t; class chr_file { open read }; }\n"
+    te = project / "vllm-cuda.te"
+    rule = "allow vllm_cuda_t dri_device_t:chr_file { open read };\n"
+    te.write_text(marked(te.read_text(encoding="utf-8")) + by_hand + rule, encoding="utf-8")
+    raised = package(project, targets=targets, with_proof=False, bump=True)
+    assert raised.version == "2.0.0"
+    text = "allow vllm_cuda_t dri_device_t:chr_file { open read }"
+    assert raised.standing.demand is not None
+    assert {(one.target, one.text) for one in raised.standing.demand.reasons} == {("el9", text), ("debian12", text)}
 
 
 def test_without_a_policy_words_are_compared(tmp_path: Path) -> None:
