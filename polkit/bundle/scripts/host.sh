@@ -159,7 +159,10 @@ running_in() {
   [ "$live" = yes ] && [ -n "$1" ] || return 0
   for one in /proc/[0-9]*; do
     label=$(cat "$one"/task/[0-9]*/attr/current 2>/dev/null | tr '\000' '\n') || continue
-    if printf '%s\n' "$label" | grep -qE "^[^:]*:[^:]*:($1)(:|\$)"; then printf '%s ' "${one#/proc/}"; fi
+    if printf '%s\n' "$label" | grep -qE "^[^:]*:[^:]*:($1)(:|\$)"; then
+      # One that ended, and that its parent has not asked for yet, runs no more.
+      case $(sed 's/.*) //' "$one/stat" 2>/dev/null) in Z* | X* | '') ;; *) printf '%s ' "${one#/proc/}" ;; esac
+    fi
   done
 }
 
