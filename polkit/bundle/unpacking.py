@@ -23,8 +23,8 @@ from polkit.errors import SourceError
 MOST_BYTES = 256 << 20
 """Of everything in a bundle together, and of an archive: the largest that we ship has some MiB."""
 MOST_RATIO = 200
-"""Text of policies packs 10 to 40 times; what packs more than this is made to fill a disk."""
-_SMALL = 8 << 20
+"""Text of policies packs 10 to 40 times, that of many like targets more; beyond this it is made to fill a disk."""
+_SMALL = 64 << 20
 """So much may come out of any archive, however small."""
 _MOST_FILES = 4096
 _MOST_DEPTH = 16

@@ -36,6 +36,7 @@ from polkit.errors import SourceError, UsageError
 
 SCHEMA = "polkit.verification/1"
 _LARGEST_SIGNATURE = 1 << 20
+_MOST_WARNINGS = 50
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,13 @@ def verification_text(found: Verification) -> str:
         "fits": None
         if found.fits is None
         else [
-            {"target": one.target, "missing": list(one.missing), "falls_away": list(one.falls_away)}
+            {
+                "target": one.target,
+                "missing": list(one.missing),
+                "falls_away": list(one.falls_away),
+                "not_inherited": list(one.not_inherited),
+                "same": one.same,
+            }
             for one in found.fits
         ],
     }
@@ -213,6 +220,9 @@ def _read_manifest(contents: Contents, findings: Findings) -> Optional[Mapping[s
 def _fits(manifest: Mapping[str, Any], policy: str, asked: Asked, findings: Findings) -> tuple[Fit, ...]:
     """Refuses what fits as no target, or not as the one that is named."""
     found = fits(manifest, policy, asked.store)
+    for one in found:
+        for rule in one.not_inherited:
+            _say_of_rule(one, rule, findings)
     wanted = [one for one in found if asked.target in (None, one.target)]
     if not wanted and asked.target is not None:
         raise UsageError(f"--target {asked.target}: the bundle has no module for it", f"it has: {_listed(found)}")
@@ -220,6 +230,15 @@ def _fits(manifest: Mapping[str, Any], policy: str, asked: Asked, findings: Find
         for one in wanted:
             findings.refuse("policy", "", f"as {one.target} it does not fit: the policy lacks {', '.join(one.missing)}")
     return found
+
+
+def _say_of_rule(fit: Fit, rule: str, findings: Findings) -> None:
+    """On the policy that the module was made on, what the base does not have was not inherited from it."""
+    said = f"{fit.target}: {rule} is said to be inherited, and"
+    if fit.same:
+        findings.refuse("claims", MANIFEST, f"{said} the policy that the module was made on does not give it the base")
+    elif len(findings.warnings) < _MOST_WARNINGS:
+        findings.warnings.append(f"{said} this policy does not give it the base")
 
 
 def _listed(found: Iterable[Fit]) -> str:

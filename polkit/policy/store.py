@@ -23,6 +23,7 @@ _BLOCK = re.compile(
     rb'"[^"]*"|\(\s*(?P<optional>optional)\s|\(\s*typeattributeset\s+cil_gen_require\s+\(?(?P<required>[^()]*)\)?\s*\)|[()]'
 )
 """What matters to find optional blocks and what they require; strings are skipped whole, they may hold parentheses."""
+_ATTRIBUTE = re.compile(rb"\(\s*typeattribute\s+([^\s()]+)\s*\)")
 _LARGEST = 256 * 1024 * 1024
 """A module that unpacks to more is refused; a distribution's whole policy is some 25 MB of CIL."""
 _REMEMBERED = 512
@@ -95,10 +96,10 @@ def read_packed(store: Path) -> Iterator[tuple[Path, bytes]]:
         yield path, data
 
 
-def declares_attribute(store: Path, name: str) -> bool:
-    """Whether a module of the store declares the type attribute. Raises SourceError for one that can't be read."""
-    statement = re.compile(rb"\(\s*typeattribute\s+" + re.escape(name.encode("utf-8", "replace")) + rb"\s*\)")
-    return any(statement.search(text) for text in read_modules(store))
+def store_attributes(store: Path) -> frozenset[str]:
+    """The type attributes that the store's modules declare. Raises SourceError for a module that can't be read."""
+    found = {name for text in read_modules(store) for name in _ATTRIBUTE.findall(text)}
+    return frozenset(name.decode("ascii", "replace") for name in found)
 
 
 def modules_digest(packed: Iterable[tuple[Path, bytes]]) -> str:

@@ -25,7 +25,7 @@ from polkit.policy.names import NameIndex
 from polkit.policy.risk import assess, may_be_refused, sensitive_types
 from polkit.policy.rules import Rules
 from polkit.policy.standin import own_domain
-from polkit.policy.store import declares_attribute, module_priorities
+from polkit.policy.store import module_priorities, store_attributes
 from polkit.policy.store_neverallows import Neverallows
 from polkit.policy.transitions import Transitions
 from polkit.policy.unlimited import unlimited
@@ -53,6 +53,8 @@ class LoadedPolicy:
     _transitions: Transitions
     _stand_ins: Mapping[str, str] = field(default_factory=dict)
     """From a domain that was added to the one it is like."""
+    _in_store: list[frozenset[str]] = field(default_factory=list)
+    """The attributes that the module store declares, read when first asked for."""
 
     @property
     def rules(self) -> Rules:
@@ -109,10 +111,12 @@ class LoadedPolicy:
     def has_attribute(self, attribute: str) -> bool:
         if attribute in self._rules.facts.types:
             return True
-        try:
-            return self.files.store is not None and declares_attribute(self.files.store, attribute)
-        except SourceError:  # by whoever may not read it
-            return False
+        if not self._in_store:
+            try:
+                self._in_store.append(frozenset() if self.files.store is None else store_attributes(self.files.store))
+            except SourceError:  # by whoever may not read it
+                self._in_store.append(frozenset())
+        return attribute in self._in_store[0]
 
     def types(self, attribute: str) -> frozenset[str]:
         members = self._rules.facts.types.get(attribute)

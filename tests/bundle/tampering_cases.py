@@ -195,7 +195,7 @@ def _size(tar: bytes, field: bytes) -> bytes:
 
 def _bombs() -> Iterator[tuple[str, Case]]:
     for kind in ("zst", "gz"):
-        yield f"bomb-{kind}", Case(lambda _, kind=kind: zeros(64 << 20, kind), {"bomb"})
+        yield f"bomb-{kind}", Case(lambda _, kind=kind: zeros(80 << 20, kind), {"bomb"})
     yield "bomb-of-files", Case(lambda _: packed(tarred({f"d/{n}": b"" for n in range(5000)})), {"bomb"})
     yield "bomb-deep", Case(lambda _: packed(tarred({"d/" * 40 + "x": b""})), {"path"})
     bomb = bz2.compress(bytes(64 << 20))

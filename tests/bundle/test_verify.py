@@ -41,7 +41,7 @@ def test_what_is_shipped_is_taken(host_bundle: Packaged, host: Path, repository:
         assert (found.refusals, found.name, found.version, found.exit_code) == ((), "vllm", "0.1.0", 0)
         assert found.warnings == ("it is not signed: nothing says who made it",)
         assert [tuple(one) for one in found.targets] == [("host", "targets/host/vllm.pp", "identical", True)]
-        assert [tuple(one) for one in found.fits or ()] == [("host", (), ())]
+        assert [tuple(one) for one in found.fits or ()] == [("host", (), (), (), True)]
         assert told(found, repository)["ok"] is True
     refused = verify(host_bundle.archive, Asked(require_signature=True))
     assert [tuple(one) for one in refused.refusals] == [("signature", "", "it is not signed")]
@@ -131,6 +131,32 @@ def test_what_a_policy_lacks_is_named(host_bundle: Packaged, host: Path, tmp_pat
         verify(host_bundle.archive, Asked(policy=str(host), target="el9"))
     with pytest.raises(SourceError):
         verify(host_bundle.archive, Asked(policy=str(tmp_path / "none")))
+
+
+def test_a_rule_hidden_among_the_inherited_ones_is_found_on_the_policy(
+    host_bundle: Packaged, host: Path, tmp_path: Path
+) -> None:
+    """Nobody reads inherited rules one by one: calling a rule that is a way to hide it."""
+    files = files_of(host_bundle)
+
+    def hide(found: Any) -> None:
+        for rule in found["grants"]:
+            if rule["target"] == "xserver_misc_device_t":
+                rule["origin"] = "inherited"
+
+    edited(files, "manifest.json", hide)
+    path = tmp_path / "vllm-0.1.0.tar.zst"
+    path.write_bytes(packed(tarred(resealed(files))))
+    assert verify(path).ok
+    words = "vllm_t xserver_misc_device_t:chr_file { map open read write } is said to be inherited, and"
+    found = verify(path, Asked(policy=str(host)))
+    assert [(one.check, words in one.reason) for one in found.refusals] == [("claims", True)]
+    other = tmp_path / "other"
+    shutil.copytree(host, other)
+    (tmp_path / "x.cil").write_text("(type x_t) (roletype object_r x_t)\n", encoding="ascii")
+    semodule(other, "-X", "400", "-i", tmp_path / "x.cil")
+    found = verify(path, Asked(policy=str(other)))
+    assert (found.ok, sum(words in warning for warning in found.warnings)) == (True, 1)
 
 
 def test_a_target_that_fits_is_enough_unless_one_is_named(host: Path, tmp_path: Path) -> None:
