@@ -16,7 +16,7 @@ from tests.bundle.making import Run, semodule, with_lists
 from tests.minimize.proof_worlds import NAME
 
 VAR = b"system_u:object_r:var_t:s0\0"
-SHELLS = ("dash", "bash --posix", "busybox sh")
+SHELLS = ("dash", "busybox sh", pytest.param("bash --posix", marks=pytest.mark.heavy))
 
 
 def labelled(root: Path) -> None:

@@ -186,3 +186,13 @@ refuse_in_use() {
     refuse "they would be left without a type" "${2:-change them: semanage port, semanage fcontext}"
   }
 }
+
+# refuse_running RECORD: where what is installed is about to become that. Types that go must be unused; for the others a
+# word that it is meant is enough.
+refuse_running() {
+  refuse_in_use "$(types_only_in "$state/current" "$1")"
+  [ "$while_running" = no ] || return 0
+  running=$(running_in "$(types_of "$state/current")")
+  [ -z "$running" ] || refuse "processes run in the module's domain: $running" \
+    "stop the workload first; or, since the domain stays: --while-running"
+}

@@ -47,14 +47,7 @@ while read -r protocol number type; do
   fi
 done <"$facts/ports"
 
-if [ -d "$state/current" ]; then
-  refuse_in_use "$(types_only_in "$state/current" "$facts")"
-  if [ "$while_running" = no ]; then
-    running=$(running_in "$(types_of "$state/current")")
-    [ -z "$running" ] || refuse "processes run in the module's domain: $running" \
-      "stop the workload first; or, since the domain stays: --while-running"
-  fi
-fi
+[ ! -d "$state/current" ] || refuse_running "$facts"
 would_build "$module" "$scratch/ports" || {
   cat "$scratch/wrong" >&2
   refuse "this host's policy does not take the module, or the module breaks a rule of it; nothing was changed"

@@ -27,12 +27,7 @@ refuse_elsewhere
 lacking=$(missing "$before/needs")
 [ -z "$lacking" ] || refuse "this host's policy lacks what the version before needs:
 $(printf '%s\n' "$lacking" | sed 's/^/  /')"
-refuse_in_use "$(types_only_in "$state/current" "$before")"
-if [ "$while_running" = no ]; then
-  running=$(running_in "$(types_of "$state/current")")
-  [ -z "$running" ] || refuse "processes run in the module's domain: $running" \
-    "stop the workload first; or, since the domain stays: --while-running"
-fi
+refuse_running "$before"
 would_build "$module" "$before/ports" || {
   cat "$scratch/wrong" >&2
   refuse "the version before does not go into this host's policy any more; nothing was changed"
