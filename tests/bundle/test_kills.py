@@ -76,6 +76,8 @@ def test_killed_around_the_transaction(stage: Stage, name: str) -> None:
     at = max(number for number, step in enumerate(steps, 1) if step.startswith("told="))
     for step in (at, at + 1):
         killed(stage, name, step)
+        seen = stage.run(bundle_of(stage, name), "verify.sh")
+        assert (seen.returncode, "a run was cut short" in seen.stdout) == (1, True), seen.stderr
         check_again(stage, name, steps[step - 1])
 
 
