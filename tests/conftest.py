@@ -36,6 +36,12 @@ def repository() -> Path:
     return REPOSITORY
 
 
+def validator(name: str) -> Path:
+    """A tool of others, set up where it is not there."""
+    done = subprocess.run([REPOSITORY / "script/validators", name], stdout=subprocess.PIPE, text=True, check=True)
+    return Path(done.stdout.splitlines()[-1])
+
+
 @pytest.fixture(scope="session")
 def fixtures_dir() -> Path:
     """The folder ``fixtures/``."""

@@ -99,12 +99,6 @@ def named(packaged: Packaged, part: str) -> Path:
     return found
 
 
-def validator(repository: Path, name: str) -> Path:
-    """A tool of others, set up where it is not there."""
-    done = subprocess.run([repository / "script/validators", name], stdout=subprocess.PIPE, text=True, check=True)
-    return Path(done.stdout.splitlines()[-1])
-
-
 class System:
     """This system as a root of its own, over which packages can be put in: everything that is changed in it lies in
     ``place``. Its policy is that of a policy root, under the name that RPM systems give theirs."""

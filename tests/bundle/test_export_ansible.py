@@ -14,6 +14,7 @@ import pytest
 
 from tests.bundle.exporting import WEIRD, Exports, exported, read
 from tests.bundle.making import semodule
+from tests.conftest import validator
 
 ROLE = Path(__file__).parent / "sources" / "ansible_role"
 SEMODULE = shutil.which("semodule")
@@ -80,10 +81,9 @@ def test_a_weird_path_is_no_template(exports: Exports) -> None:
 
 
 @pytest.fixture(scope="module")
-def ansible(repository: Path) -> Path:
+def ansible() -> Path:
     """The directory of ansible-playbook and ansible-lint."""
-    done = subprocess.run([repository / "script/validators", "ansible"], stdout=subprocess.PIPE, text=True, check=True)
-    return Path(done.stdout.splitlines()[-1])
+    return validator("ansible")
 
 
 Play = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -13,7 +13,8 @@ import pytest
 from polkit.bundle import package
 from polkit.errors import UsageError
 from tests.bundle.making import semodule, snapshot
-from tests.bundle.packing import ODD, Packages, config, named, rpm, said, unpacked, validator
+from tests.bundle.packing import ODD, Packages, config, named, rpm, said, unpacked
+from tests.conftest import validator
 from tests.records import avc
 
 
@@ -223,5 +224,5 @@ def test_lintian_has_nothing_to_say(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
     made = package(project, targets={"debian12": str(packages.host)}, with_proof=False, exports=("deb",))
     files = [*made.packages, *(path for path in packages.shared.packages if path.suffix == ".deb")]
-    lintian = validator(repository, "lintian")
+    lintian = validator("lintian")
     assert said(lintian, "--display-info", "--pedantic", "--fail-on", "error,warning,info,pedantic", *files) == ""

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.bundle.exporting import WEIRD, Exports, exported, make_weird, read
+from tests.conftest import validator
 
 
 class Unit(configparser.RawConfigParser):
@@ -82,13 +83,13 @@ def test_levels_differ_from_module_to_module(exports: Exports) -> None:
 
 
 @pytest.mark.heavy
-def test_the_real_generator_takes_the_quadlets(exports: Exports, repository: Path, tmp_path: Path) -> None:
-    done = subprocess.run([repository / "script/validators", "quadlet"], stdout=subprocess.PIPE, text=True, check=True)
+def test_the_real_generator_takes_the_quadlets(exports: Exports, tmp_path: Path) -> None:
+    generator = validator("quadlet")
     for bundle in (exports.bundle, exports.weird):
         (one,) = (exported(bundle, "podman") / "el9").glob("*.container")
         shutil.copy(one, tmp_path)
     run = subprocess.run(
-        [done.stdout.splitlines()[-1], "-dryrun"],
+        [generator, "-dryrun"],
         env={**os.environ, "QUADLET_UNIT_DIRS": str(tmp_path)},
         capture_output=True,
         text=True,

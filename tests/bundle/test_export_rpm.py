@@ -14,7 +14,8 @@ import pytest
 from polkit.bundle import package
 from polkit.errors import CompileError, UsageError
 from tests.bundle.making import Run, semodule
-from tests.bundle.packing import ODD, STAND_INS, Packages, System, named, rpm, said, unpacked, validator
+from tests.bundle.packing import ODD, STAND_INS, Packages, System, named, rpm, said, unpacked
+from tests.conftest import validator
 
 
 @pytest.fixture
@@ -210,7 +211,7 @@ def test_rpmlint_has_nothing_to_say(
     """Of the spec, of packages with the stand-ins and of one with the macros that are shipped."""
     monkeypatch.setenv("HOME", str(tmp_path))
     plain = package(project, targets={"el8": str(packages.host)}, with_proof=False, exports=("rpm",))
-    rpmlint = validator(repository, "rpmlint")
+    rpmlint = validator("rpmlint")
     for made in (packages.bundle, plain):
         place = made.directory / "export/rpm"
         (spec,), (rules,) = place.glob("*.spec"), place.glob("*-rpmlintrc")
@@ -222,7 +223,7 @@ def test_rpmlint_has_nothing_to_say(
 @pytest.fixture
 def system(packages: Packages, repository: Path, tmp_path: Path) -> System:
     """A root with the small host's policy, in which semanage works."""
-    validator(repository, "semanage")
+    validator("semanage")
     host = Path(shutil.copytree(packages.host, tmp_path / "host"))
     rule = tmp_path / "keep.cil"
     rule.write_text("(allow container_t port_type (tcp_socket (name_connect)))\n", encoding="ascii")
