@@ -219,7 +219,7 @@ def test_a_module_that_goes_out_as_cil(packages: Packages, project: Path, system
 @pytest.mark.heavy
 @pytest.mark.parametrize("epoch", ["", "1730000000"])
 def test_lintian_has_nothing_to_say(
-    packages: Packages, project: Path, repository: Path, epoch: str, monkeypatch: pytest.MonkeyPatch
+    packages: Packages, project: Path, epoch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
     made = package(project, targets={"debian12": str(packages.host)}, with_proof=False, exports=("deb",))

@@ -206,7 +206,7 @@ def test_another_package_is_not_overwritten(packages: Packages, project: Path, t
 @pytest.mark.heavy
 @pytest.mark.skipif(said("rpm", "--eval", "%{?selinux_requires}") != "\n", reason="the distribution has the macros")
 def test_rpmlint_has_nothing_to_say(
-    packages: Packages, project: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packages: Packages, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the spec, of packages with the stand-ins and of one with the macros that are shipped."""
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -221,7 +221,7 @@ def test_rpmlint_has_nothing_to_say(
 
 
 @pytest.fixture
-def system(packages: Packages, repository: Path, tmp_path: Path) -> System:
+def system(packages: Packages, tmp_path: Path) -> System:
     """A root with the small host's policy, in which semanage works."""
     validator("semanage")
     host = Path(shutil.copytree(packages.host, tmp_path / "host"))
