@@ -27,6 +27,7 @@ from polkit.minimize import how_to_run
 from polkit.model import OwnDomain
 from polkit.module import PRIORITY
 
+_PERMISSIVE = "(typepermissive "
 _YES = {True: "yes", False: "**no**", None: "not known"}
 
 
@@ -100,7 +101,11 @@ def _not_granted(builds: tuple[TargetBuild, ...]) -> Iterator[str]:
         yield "- No rule of it gives anything to a domain that other workloads run in."
     if not any(booleans_of(build) for build in builds):
         yield "- It changes no boolean."
-    yield "- It never turns SELinux off or permissive, and its scripts never do."
+    permissive = sorted({one for build in builds for one in build.claims.others if one.startswith(_PERMISSIVE)})
+    if permissive:
+        yield f"- **It makes domains permissive: nothing is refused to them**: {', '.join(map(code, permissive))}."
+    else:
+        yield "- It never turns SELinux off or permissive, and its scripts never do."
     yield "- Whatever is not listed above stays refused, and is logged as before."
     refused = sorted({one for build in builds for one in left_out(build)})
     if refused:

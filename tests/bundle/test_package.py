@@ -171,7 +171,7 @@ def test_what_was_written_by_hand_is_shipped_and_said_to_be(tmp_path: Path, host
     project = make_project(tmp_path / "p", host)
     with (project / "vllm.te").open("a", encoding="utf-8") as file:
         file.write("require { type vllm_t; type dri_device_t; class chr_file getattr; }\n")
-        file.write("allow vllm_t dri_device_t:chr_file getattr;\n")
+        file.write("allow vllm_t dri_device_t:chr_file getattr;\npermissive vllm_t;\n")
     with (project / "vllm.fc").open("a", encoding="utf-8") as file:
         file.write("/run/vllm(/.*)?  system_u:object_r:vllm_t:s0\n")
     config = project / "polkit.toml"
@@ -184,7 +184,11 @@ def test_what_was_written_by_hand_is_shipped_and_said_to_be(tmp_path: Path, host
     ]
     contexts = manifest_of(packaged)["targets"]["old"]["contexts"]
     assert [one["pattern"] for one in contexts if "run" in one["pattern"]] == ["/var/run/vllm(/.*)?"]
-    assert "written by hand" in (packaged.directory / "README.md").read_text(encoding="ascii")
+    readme = (packaged.directory / "README.md").read_text(encoding="ascii")
+    assert "written by hand" in readme
+    assert "(typepermissive vllm_t)" in manifest_of(packaged)["targets"]["old"]["statements"]
+    assert "makes domains permissive: nothing is refused to them**: `(typepermissive vllm_t)`" in readme
+    assert "never turns SELinux off" not in readme
 
 
 HOSTILE = avc(

@@ -147,6 +147,25 @@ def test_keys_that_cant_be_used_are_told_before_any_work(project: Path, host: Pa
     assert not (tmp_path / "out").exists()
 
 
+def test_a_host_without_ssh_keygen(
+    signed: Packaged, key: Path, project: Path, host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("polkit.module.tools._SEARCH", ())
+    monkeypatch.setattr("polkit.module.tools._CONVERTERS", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = verify(signed.archive)
+    assert (found.ok, found.signatures[0].state) == (True, "unchecked")
+    assert "SHA256SUMS.sig: not checked: ssh-keygen is not installed" in found.warnings
+    assert "could be checked" in refused(signed.archive, Asked(require_signature=True))
+    for job in (
+        lambda: verify(signed.archive, Asked(key=public(key))),
+        lambda: make(project, tmp_path / "out", host, key),
+    ):
+        with pytest.raises(MissingDependency, match="ssh-keygen is not installed") as raised:
+            job()
+        assert "openssh" in raised.value.hint
+
+
 def test_keys_that_nobody_can_verify_with(signed: Packaged, key: Path, tmp_path: Path) -> None:
     for path, error, words in (
         (key, UsageError, "private key"),
