@@ -1,6 +1,7 @@
 """How long a bundle takes: modules/vllm-cuda for four targets, against its compilers alone and one build of a policy.
 
 The bar: less than three times what plain checkmodule and semodule_package take for the four, plus one what-if build.
+Read the other way, it is three times the compilers and the build together: both are printed.
 The index and the baseline of the policy are kept on disk by the run before, as on any machine that packages twice.
 """
 
@@ -58,12 +59,14 @@ def main() -> None:
         bar = 3 * plain + build
         print(f"compilers, four targets  {plain:6.2f} s")
         print(f"one what-if build        {build:6.2f} s")
-        print(f"the bar                  {bar:6.2f} s")
+        print(f"the bar                  {bar:6.2f} s, or {3 * (plain + build):.2f} s for three times both")
         for words, with_proof in (("package", True), ("package --no-proof", False)):
             began = time.perf_counter()
             package(PROJECT, scratch / words.replace(" ", ""), targets, with_proof=with_proof)
             took = time.perf_counter() - began
-            print(f"{words:<24} {took:6.2f} s  {took / bar:.2f} of the bar")
+            print(
+                f"{words:<24} {took:6.2f} s  {took / bar:.2f} of the bar, {took / 3 / (plain + build):.2f} of the other"
+            )
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ def needed_step(
     """
     compared = _Compared(project, released, progress)
     reasons = [reason for build in builds for reason in compared.target(build)]
+    gone = sorted(released.targets.keys() - {build.name for build in builds})
+    reasons += [Reason(Step.PATCH, name, "no target any more") for name in gone]
     reasons += _optional(project, files, released)
     if not any(build.info is not None for build in builds):
         reasons += _by_source(project.name, files, released)

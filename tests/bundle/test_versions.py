@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Optional
 
@@ -322,6 +324,25 @@ def test_one_rule_more_never_lowers_the_step_often(
 def test_a_module_after_itself_is_a_patch(releases: Releases, drawn: list[str]) -> None:
     old = releases.first("".join(drawn))
     assert step_of(releases.after(old, "".join(drawn))) == ("patch", ())
+
+
+def test_the_command_line(tmp_path: Path, host: Path) -> None:
+    """Exit codes, what is said where, and nothing of a project's text that a terminal would obey."""
+    project = write(tmp_path / "p", "1.0.0")
+    words = [sys.executable, "-m", "polkit", "package", str(project), "--target", f"host={host}"]
+    subprocess.run([*words, "-q"], check=True)
+    write(project, "1.0.1", "allow mine_t data_t:file read;\n")
+    refused = subprocess.run([*words, "-q"], check=False, capture_output=True, text=True)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "a major step is needed; on host: allow mine_t data_t:file { read }" in refused.stderr
+    assert "polkit package --bump makes it 2.0.0" in refused.stderr
+    raised = subprocess.run([*words, "--bump"], check=False, capture_output=True, text=True)
+    assert raised.returncode == 0, raised.stderr
+    assert "  after 1.0.0: major\n    major, host: allow mine_t data_t:file { read }\n" in raised.stdout
+    again = subprocess.run([*words, "--bump"], check=True, capture_output=True, text=True)
+    assert "as released: nothing differs from version 2.0.0" in again.stdout
+    named = subprocess.run([*words, "--against", str(tmp_path / "none")], check=False, capture_output=True, text=True)
+    assert named.returncode == 2
 
 
 def test_the_answer_as_json(releases: Releases, plain: Path, repository: Path) -> None:
