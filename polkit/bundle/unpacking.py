@@ -187,7 +187,9 @@ def _members(tar: bytes, found: Contents) -> None:
         path = member.path[2:] if member.path.startswith("./") else member.path
         is_directory = member.kind == "5"
         if is_directory:
-            path = path[:-1] if path.endswith("/") else path
+            path = path[:-1] if path.endswith("/") and path != "/" else path
+            if path in ("", "."):
+                continue  # where tar was told to begin
         refusal = _refused_member(member, path)
         if refusal is not None:
             found.refusals.append(refusal)
@@ -195,7 +197,7 @@ def _members(tar: bytes, found: Contents) -> None:
         top, _, inside = path.partition("/")
         tops.add(top)
         if not is_directory and not inside:
-            found.refusals.append(Refusal("path", path, "lies outside the bundle's directory"))
+            found.refusals.append(Refusal("path", path, "is not in the one directory that a bundle is in"))
         elif is_directory:
             directories.add(inside)
         elif inside in found.files:

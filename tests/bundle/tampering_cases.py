@@ -164,6 +164,8 @@ def _forms() -> Iterator[tuple[str, Case]]:
     yield "empty-directory", with_member(member(f"{TOP}/empty", tarfile.DIRTYPE), {"additional"})
     yield "file-and-directory", with_member(member(f"{TOP}/README.md/x", size=1), {"archive"}, b"x")
     yield "top-renamed", Case(lambda files: packed(tarred(files, top="vllm-9.9.9")), {"manifest"})
+    yield "root-directory", with_member(member("/", tarfile.DIRTYPE), {"path"})
+    yield "top-none", Case(lambda files: packed(tarred(files, top=".")), {"path"})
     yield "top-up", Case(lambda files: packed(tarred(files, top="..")), {"path"})
 
 
