@@ -18,7 +18,7 @@ _NEXT_SECTION = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _KEY = re.compile(r"""^(?P<key>[ \t]*version[ \t]*=[ \t]*)(?:"[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
 _MODULE = re.compile(r"^(?P<start>[ \t]*module[ \t]+\S+[ \t]+)[\d.]+(?P<end>[ \t]*;)", re.MULTILINE)
 _HEADING = re.compile(r"^## .*$", re.MULTILINE)
-_UNRELEASED = re.compile(r"^## \[?Unreleased\]?[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_UNRELEASED = re.compile(r"^## \[?Unreleased\]?[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
 _MOST_WITNESSES = 3
 
 
@@ -119,7 +119,7 @@ def _lines(demand: Demand) -> Iterator[str]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")  # line ends as they are
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: not UTF-8") from error
     except OSError as error:

@@ -197,6 +197,39 @@ def test_bump_writes_the_version_where_the_project_has_it(tmp_path: Path, host: 
     assert package(project, targets=targets, bump=True).version == "1.3.0"
 
 
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ('[module]\nname = "mine"\n[gates]\n', '[module]\nversion = "1.1.0"\nname = "mine"\n[gates]\n'),
+        (
+            "# [module]\r\n[ module ]\r\nversion='1.0.0' # v\r\nname='mine'\r\n",
+            "version=\"1.1.0\" # v\r\nname='mine'\r\n",
+        ),
+        (
+            '[module]\nname = "mine"\nsummary = "version = \\"1.0.0\\""\nversion = "1.0.0"',
+            'summary = "version = \\"1.0.0\\""\nversion = "1.1.0"',
+        ),
+        ('module = {name = "mine", version = "1.0.0"}\n', None),
+    ],
+)
+def test_everything_around_the_number_stays(tmp_path: Path, host: Path, config: str, found: Optional[str]) -> None:
+    project, targets = write(tmp_path / "p", "1.0.0"), {"host": str(host)}
+    path = project / "polkit.toml"
+    path.write_bytes(config.encode("ascii"))
+    package(project, targets=targets)
+    write(project, "1.0.0", "allow mine_t mine_data_t:file write;\n")
+    path.write_bytes(config.encode("ascii"))
+    before = {one: one.read_bytes() for one in project.glob("*.*")}
+    if found is None:
+        with pytest.raises(UsageError, match="where the version stands"):
+            package(project, targets=targets, bump=True)
+        assert {one: one.read_bytes() for one in project.glob("*.*")} == before
+    else:
+        assert package(project, targets=targets, bump=True).version == "1.1.0"
+        assert path.read_bytes().decode("ascii").endswith(found)
+        assert not list(project.glob(".polkit.toml*"))
+
+
 def test_a_version_was_released_once(tmp_path: Path, host: Path) -> None:
     project, targets = write(tmp_path / "p", "1.0.0"), {"host": str(host)}
     first = package(project, targets=targets)
