@@ -26,6 +26,8 @@ from polkit.module import OLDEST, build_package
 IDENTICAL, EQUIVALENT, DIFFERENT = "identical", "equivalent", "different"
 """The module compiled here has the same bytes; it has others (another compiler's) and says the same; it is another."""
 _MOST_LINES = 20
+_LARGEST = 16 << 20
+"""Of a module: that of a whole distribution's policy has some MiB."""
 _UNREAD = (PolkitError, ValueError, IndexError, TypeError, RecursionError, AssertionError)
 """What reading a stranger's CIL may end in: any statement may have any form."""
 _MODULE = b"\x8f\xff\x7c\xf9"
@@ -87,6 +89,9 @@ class _Target:
         if module not in (f"{stem}.pp", f"{stem}.cil") or module not in self.files:
             self.findings.refuse("manifest", "manifest.json", f"{self.name}: its module is not {stem}.pp or .cil")
             return TargetCheck(self.name, None, None, None)
+        if len(self.files[module]) > _LARGEST:
+            self.findings.refuse("claims", module, f"is larger than {_LARGEST >> 20} MiB")
+            return TargetCheck(self.name, module, None, False)
         fc, rebuilt = "", None
         if module.endswith(".pp"):
             fc, rebuilt = self._check_package(stem)
@@ -257,14 +262,20 @@ def _check_optional(files: Mapping[str, bytes], manifest: Mapping[str, Any], fin
         name = path[len(OPTIONAL) + 1 : -len(".cil")]
         if path not in there or path not in entries_ or path != f"{OPTIONAL}/{name}.cil":
             findings.refuse("claims", path, "is not one of the modules that manifest and bundle both have")
-            continue
-        try:
-            found = optional_object(as_optional(name, files[path], path), {})
-        except _UNREAD as error:
-            findings.refuse("claims", path, f"what it does can't be read: {error}"[:300])
-            continue
-        if found != {**entries_[path], "lacking": {}}:
-            findings.refuse("claims", path, "does other things than the manifest says of it")
+        elif len(files[path]) > _LARGEST:
+            findings.refuse("claims", path, f"is larger than {_LARGEST >> 20} MiB")
+        else:
+            _compare_optional(name, path, files[path], entries_[path], findings)
+
+
+def _compare_optional(name: str, path: str, content: bytes, said: Mapping[str, Any], findings: Findings) -> None:
+    try:
+        found = optional_object(as_optional(name, content, path), {})
+    except _UNREAD as error:
+        findings.refuse("claims", path, f"what it does can't be read: {error}"[:300])
+        return
+    if found != {**said, "lacking": {}}:
+        findings.refuse("claims", path, "does other things than the manifest says of it")
 
 
 def _check_joined(manifest: Mapping[str, Any], findings: Findings) -> None:

@@ -15,6 +15,9 @@ from polkit.bundle.unpacking import Refusal
 from polkit.config import MODULE_NAME, MODULE_VERSION
 from polkit.config.names import TARGET_NAME
 
+_LARGEST = 32 << 20
+"""Of a file of JSON: a module with ten thousand rules has a manifest of some MiB."""
+
 
 class Each(NamedTuple):
     """The shape of an object whose keys are names: of each key, and of each value."""
@@ -85,6 +88,8 @@ _MANIFEST = {
 def read_json(content: bytes) -> Any:
     """JSON of a stranger. Raises ValueError for what is none, and for an object that says the same key twice: what
     reads the first and what reads the last would take it for different things."""
+    if len(content) > _LARGEST:
+        raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
     try:
         found = json.loads(content.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
         json.dumps(found, ensure_ascii=False).encode("utf-8")  # half a character is no text

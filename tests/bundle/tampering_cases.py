@@ -222,6 +222,9 @@ def _sealed() -> Iterator[tuple[str, Case]]:
         changed(lambda files: files.update({MODULE: b"\x8f\xff\x7c\xf9" + bytes(40)}), {"source"}, True),
     )
     yield "module-packed-another", changed(lambda f: f.update({f"{MODULE}.bz2": bz2.compress(b"x")}), {"source"}, True)
+    huge = bytes(17 << 20)
+    yield "module-huge", changed(lambda files: files.update({MODULE: huge}), {"claims"}, True)
+    yield "manifest-huge", changed(lambda files: files.update({"manifest.json": huge * 2}), {"manifest"}, True)
     yield "module-more", changed(lambda files: files.update({"export/x.pp": files[MODULE] + b"x"}), {"claims"}, True)
     yield "source-more", changed(lambda files: _text(files, f"{TARGET}/vllm.te", "type evil_t;\n"), {"source"}, True)
     yield "source-broken", changed(lambda files: _text(files, f"{TARGET}/vllm.te", "syscmd(`id')\n"), {"source"}, True)
