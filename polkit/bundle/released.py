@@ -15,7 +15,11 @@ from polkit.bundle.paths import Entry
 from polkit.bundle.unpacking import read_bundle
 from polkit.config import MODULE_VERSION
 from polkit.errors import SourceError, UsageError
+from polkit.model import IDENTIFIER
+from polkit.module import KINDS
 
+_PATTERN = re.compile(r"/[!#-~]*\Z")
+_CONTEXT = re.compile(r"(?:<<none>>|(?:[A-Za-z0-9_.-]+:){2}[A-Za-z0-9_.-]+(?::[a-z0-9:,.-]+)?)\Z")
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
 
 Number = tuple[int, int, int]
@@ -94,7 +98,7 @@ def read_released(path: Path, name: str) -> Released:
             raise ValueError("another schema")
         number_of(version)
         targets = {str(target): side_of(entry) for target, entry in manifest["targets"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, re.error, UsageError) as error:
         raise SourceError(f"{path}: its {MANIFEST} is none of a bundle") from error
     if called != name:
         raise UsageError(f"{path} is a bundle of another module ({called[:64]!r})", "name one of this module")
@@ -102,17 +106,34 @@ def read_released(path: Path, name: str) -> Released:
 
 
 def side_of(entry: Mapping[str, Any]) -> Side:
-    """A target's side as its entry in a manifest has it. Raises KeyError, TypeError for what is no such entry."""
+    """A target's side as its entry in a manifest has it. Raises KeyError, TypeError, ValueError for what is no such
+    entry, re.error for a file context whose pattern is none."""
     if entry["module"] is None:
         return Side()
     return Side(
         str(entry["module"]),
-        entry["domain"],
-        entry["base"],
-        tuple(Entry(str(one["pattern"]), str(one["kind"]), str(one["context"])) for one in entry["contexts"]),
+        _name(entry["domain"]),
+        _name(entry["base"]),
+        tuple(_entry(one) for one in entry["contexts"]),
         {(str(one["protocol"]), int(one["port"])): str(one["type"]) for one in entry["ports"]},
         {str(name): bool(value) for name, value in dict(entry["booleans"]).items()},
     )
+
+
+def _entry(one: Mapping[str, Any]) -> Entry:
+    """An entry of file contexts, which libselinux will be asked about: it crashes on what is none."""
+    found = Entry(str(one["pattern"]), str(one["kind"]), str(one["context"]))
+    if not (_PATTERN.match(found.pattern) and found.kind in KINDS.values() and _CONTEXT.match(found.context)):
+        raise ValueError("no file context")
+    re.compile(found.pattern)
+    return found
+
+
+def _name(value: Any) -> Optional[str]:
+    """A type's name, or none. Raises ValueError for anything else."""
+    if value is not None and not (isinstance(value, str) and IDENTIFIER.match(value)):
+        raise ValueError("no type")
+    return value
 
 
 def _check_sums(path: Path, files: Mapping[str, bytes]) -> None:

@@ -6,6 +6,7 @@ of others, attributes that exempt from a rule, risks that the catalogue calls hi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Optional
@@ -19,7 +20,7 @@ from polkit.bundle.steps import Demand, Reason, Step, demand
 from polkit.bundle.targets import TargetBuild, cil_of, policy_of
 from polkit.bundle.versions_hosts import Host, host_reasons
 from polkit.bundle.words import joined
-from polkit.errors import SourceError
+from polkit.errors import CompileError, SourceError
 from polkit.minimize import Progress
 from polkit.model import PolicyInfo
 from polkit.policy import (
@@ -83,7 +84,7 @@ class _Compared:
         if old is None:
             yield Reason(Step.MINOR, build.name, "a target that the version before did not have")
             return
-        new = side_of(target_entry(self.project, build))
+        new = _new_side(self.project, build)
         named = policy_of(self.project, self.project.config.targets[build.name])
         assert named is not None
         before, after = self._released_module(old), self._module(build)
@@ -135,7 +136,17 @@ class _Compared:
         name = self.project.name
         if side.module.endswith(".cil"):
             return (ModuleFile(name, ".cil", content, content.decode("utf-8", "replace")),)
-        return (ModuleFile(name, ".pp", content, cil_of(content, name)),)
+        try:
+            return (ModuleFile(name, ".pp", content, cil_of(content, name)),)
+        except CompileError as error:
+            raise SourceError(f"{self.released.place}: {side.module[:200]!r} is no module package") from error
+
+
+def _new_side(project: Project, build: TargetBuild) -> Side:
+    try:
+        return side_of(target_entry(project, build))
+    except (ValueError, re.error) as error:
+        raise CompileError(f"target {build.name}: its file contexts are not read: {error}") from error
 
 
 def _statements(modules: Iterable[ModuleFile]) -> tuple[str, ...]:

@@ -103,7 +103,7 @@ PATHS = st.lists(st.lists(NAMES, min_size=1, max_size=4), min_size=1, max_size=8
 
 
 @given(st.integers(0, 1 << 16), PATHS)
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 def test_any_paths_give_the_same_module(
     tmp_path_factory: pytest.TempPathFactory, host: Path, seed: int, paths: list[list[str]]
 ) -> None:
