@@ -22,6 +22,7 @@ from polkit.bundle.redaction import evidence_names, ledger_bytes, read_ledger, r
 from polkit.bundle.signing import read_signers, sign
 from polkit.bundle.signing_files import check_beside, embedded, origin_files, write_beside
 from polkit.bundle.targets import TargetBuild, build_targets, check_version, cil_of
+from polkit.bundle.unmarked import left_behind
 from polkit.bundle.versions_checked import Standing, refuse_low_version, standing, standing_object
 from polkit.bundle.versions_written import write_version
 from polkit.errors import MissingDependency, UsageError
@@ -197,7 +198,7 @@ def _packaged(
         archive=made.archive_in(place),
         manifest=json.loads(made.files[MANIFEST]),
         failed=failed,
-        notes=(*missing, *made.exported.notes, *notes),
+        notes=(*missing, *left_behind(project, made.builds), *made.exported.notes, *notes),
         packages=packages,
         beside=beside,
         standing=found,

@@ -264,3 +264,21 @@ def test_a_project_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no x\.te"):
         package(tmp_path)
     assert not (tmp_path / "dist").exists()
+
+
+def test_statements_in_a_source_without_marks_are_not_lost_in_silence(tmp_path: Path, host: Path) -> None:
+    project = make_project(tmp_path / "p", host)
+    source = project / "vllm.te"
+    lines = source.read_text(encoding="ascii").splitlines(keepends=True)
+    source.write_text("".join(line for line in lines if not line.startswith("# --- polkit:")), encoding="ascii")
+
+    def notes() -> tuple[str, ...]:
+        return package(project, targets={"host": str(host)}, with_proof=False, force=True).notes
+
+    assert not any("marks" in note for note in notes())
+    with source.open("a", encoding="ascii") as file:
+        file.write("require {\n    class process execmem;\n}\nallow vllm_t vllm_t:process execmem;\n")
+    (note,) = (note for note in notes() if "marks" in note)
+    assert note.startswith("vllm.te has no marks around its generated part") and note.endswith(
+        "in no target's module: allow vllm_t vllm_t:process execmem;"
+    )
