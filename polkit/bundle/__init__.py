@@ -8,6 +8,7 @@ from __future__ import annotations
 from polkit.bundle.archive import SUFFIXES
 from polkit.bundle.installed import Difference, Installed, check_installed, installed_text
 from polkit.bundle.job import Packaged, package, packaged_text
+from polkit.bundle.released import Released, Side, read_released, released_module
 from polkit.bundle.scaffold import Described, new_project
 from polkit.bundle.unpacking import Refusal
 from polkit.bundle.verifying import Asked, Verification, verification_text, verify
@@ -21,12 +22,16 @@ __all__ = [
     "Installed",
     "Packaged",
     "Refusal",
+    "Released",
+    "Side",
     "Verification",
     "check_installed",
     "installed_text",
     "new_project",
     "package",
     "packaged_text",
+    "read_released",
+    "released_module",
     "verification_text",
     "verify",
     "verify_installed",

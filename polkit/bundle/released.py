@@ -12,11 +12,13 @@ from typing import Any, Optional
 
 from polkit.bundle.archive import SUFFIXES
 from polkit.bundle.paths import Entry
+from polkit.bundle.targets import cil_of
 from polkit.bundle.unpacking import read_bundle
 from polkit.config import MODULE_VERSION
-from polkit.errors import SourceError, UsageError
+from polkit.errors import CompileError, SourceError, UsageError
 from polkit.model import IDENTIFIER
 from polkit.module import KINDS
+from polkit.policy import ModuleFile
 
 _PATTERN = re.compile(r"/[!#-~]*\Z")
 _CONTEXT = re.compile(r"(?:<<none>>|(?:[A-Za-z0-9_.-]+:){2}[A-Za-z0-9_.-]+(?::[a-z0-9:,.-]+)?)\Z")
@@ -81,8 +83,8 @@ def releases_in(places: Iterable[Path], name: str) -> dict[Number, Path]:
     return found
 
 
-def read_released(path: Path, name: str) -> Released:
-    """The bundle of module ``name`` in a directory or archive. Its sums are held against its files.
+def read_released(path: Path, name: Optional[str] = None) -> Released:
+    """The bundle of module ``name`` (any where None) in a directory or archive. Its sums are held against its files.
 
     Raises SourceError for what can't be read, is damaged or is no bundle, UsageError for one of another module.
     """
@@ -100,9 +102,25 @@ def read_released(path: Path, name: str) -> Released:
         targets = {str(target): side_of(entry) for target, entry in manifest["targets"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, re.error, UsageError) as error:
         raise SourceError(f"{path}: its {MANIFEST} is none of a bundle") from error
-    if called != name:
+    if name is not None and called != name:
         raise UsageError(f"{path} is a bundle of another module ({called[:64]!r})", "name one of this module")
-    return Released(name, version, path, found.files, targets)
+    return Released(called, version, path, found.files, targets)
+
+
+def released_module(released: Released, side: Side) -> tuple[ModuleFile, ...]:
+    """The module that a target of a bundle gets; none where it gets none. Raises SourceError where the bundle lacks it
+    or has something else in its place, MissingDependency without the converter."""
+    if side.module is None:
+        return ()
+    content = released.files.get(side.module)
+    if content is None:
+        raise SourceError(f"{released.place}: it lacks {side.module[:200]!r}")
+    if side.module.endswith(".cil"):
+        return (ModuleFile(released.name, ".cil", content, content.decode("utf-8", "replace")),)
+    try:
+        return (ModuleFile(released.name, ".pp", content, cil_of(content, released.name)),)
+    except CompileError as error:
+        raise SourceError(f"{released.place}: {side.module[:200]!r} is no module package") from error
 
 
 def side_of(entry: Mapping[str, Any]) -> Side:

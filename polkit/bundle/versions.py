@@ -15,12 +15,12 @@ from polkit.bundle.claims import Claims, Grant, read_claims
 from polkit.bundle.manifest import target_entry
 from polkit.bundle.optional_modules import PLACE
 from polkit.bundle.project import Project
-from polkit.bundle.released import Released, Side, side_of
+from polkit.bundle.released import Released, Side, released_module, side_of
 from polkit.bundle.steps import Demand, Reason, Step, demand
-from polkit.bundle.targets import TargetBuild, cil_of, policy_of
+from polkit.bundle.targets import TargetBuild, policy_of
 from polkit.bundle.versions_hosts import Host, host_reasons
 from polkit.bundle.words import joined
-from polkit.errors import CompileError, SourceError
+from polkit.errors import CompileError
 from polkit.minimize import Progress
 from polkit.model import PolicyInfo
 from polkit.policy import (
@@ -87,7 +87,7 @@ class _Compared:
         new = _new_side(self.project, build)
         named = policy_of(self.project, self.project.config.targets[build.name])
         assert named is not None
-        before, after = self._released_module(old), self._module(build)
+        before, after = released_module(self.released, old), self._module(build)
         claims = [read_claims(one.cil) for one in (*before, *after)]
         own = frozenset(type_ for one in claims for type_ in one.types)
         policy = load_policy(*named)
@@ -126,20 +126,6 @@ class _Compared:
         if build.package is None:
             return ()
         return (ModuleFile(self.project.name, build.suffix, build.package, build.cil),)
-
-    def _released_module(self, side: Side) -> tuple[ModuleFile, ...]:
-        if side.module is None:
-            return ()
-        content = self.released.files.get(side.module)
-        if content is None:
-            raise SourceError(f"{self.released.place}: it lacks {side.module[:200]!r}")
-        name = self.project.name
-        if side.module.endswith(".cil"):
-            return (ModuleFile(name, ".cil", content, content.decode("utf-8", "replace")),)
-        try:
-            return (ModuleFile(name, ".pp", content, cil_of(content, name)),)
-        except CompileError as error:
-            raise SourceError(f"{self.released.place}: {side.module[:200]!r} is no module package") from error
 
 
 def _new_side(project: Project, build: TargetBuild) -> Side:

@@ -50,11 +50,13 @@ from polkit.minimize.proving import (
     Figures,
     InheritedFigures,
     Proof,
+    Subject,
     Uncovered,
     proof_object,
     proof_summary,
     proof_text,
     prove,
+    read_subject,
 )
 from polkit.minimize.question import Settings
 from polkit.minimize.running import how_to_run
@@ -81,6 +83,7 @@ __all__ = [
     "Request",
     "Settings",
     "Step",
+    "Subject",
     "Uncovered",
     "Walk",
     "ascii_only",
@@ -114,6 +117,7 @@ __all__ = [
     "prove",
     "read_choices",
     "read_inspect",
+    "read_subject",
     "save_choices",
     "why_generic",
     "without_remedy",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Optional
 
+from polkit.policy.between import Between, DefaultChange, WrittenChange, between
 from polkit.policy.booleans import read_booleans
 from polkit.policy.booting import BootPolicy, LocalPort, load_booted, policy_to_boot
 from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, bitset, ranges
@@ -28,9 +29,9 @@ from polkit.policy.labels import FileLabels
 from polkit.policy.locate import PolicyFiles, locate
 from polkit.policy.nopolicy import NoPolicy
 from polkit.policy.oracle import Oracle, OracleAnswer
-from polkit.policy.risk import Risk, assess, risk_ids, risk_named
+from polkit.policy.risk import Risk, assess, risk_ids, risk_named, sensitive_types
 from polkit.policy.store import Expression, parse_at
-from polkit.policy.succession import STRUCTURAL, DoesNotLink, ModuleFile, Succession, succession
+from polkit.policy.succession import STRUCTURAL, DoesNotLink, ModuleFile, Succession, both_built, succession
 from polkit.policy.target import load
 from polkit.policy.violations import Violation
 from polkit.policy.whatif import WhatIf, remember_baseline, what_if
@@ -52,11 +53,13 @@ __all__ = [
     "STRUCTURAL",
     "Access",
     "AccessChange",
+    "Between",
     "BooleanSet",
     "BootPolicy",
     "Comparison",
     "Declared",
     "DeclaredRule",
+    "DefaultChange",
     "DoesNotLink",
     "Expression",
     "FailedConstraint",
@@ -78,9 +81,12 @@ __all__ = [
     "Verdict",
     "Violation",
     "WhatIf",
+    "WrittenChange",
     "XpermChange",
     "assess",
+    "between",
     "bitset",
+    "both_built",
     "compare_with_module",
     "load_booted",
     "load_policy",
@@ -93,6 +99,7 @@ __all__ = [
     "risk_ids",
     "risk_named",
     "ruled_by_command",
+    "sensitive_types",
     "succession",
     "what_if",
 ]

@@ -109,7 +109,7 @@ def succession(
     Some seconds for a distribution's policy. Raises CompileError for modules that don't link, SourceError,
     MissingDependency without the tools, PolkitError where the two differ in more than can be compared.
     """
-    with _both_built(files, info, older, newer) as (before_files, after_files):
+    with both_built(files, info, older, newer) as (before_files, after_files):
         before, after = (load(one, to_cache=False) for one in (before_files, after_files))
         old, new = before.rules, after.rules
         statements = read_statements(before_files.policy), read_statements(after_files.policy)
@@ -182,10 +182,10 @@ def _weaker(old: Rules, new: Rules, types: Iterable[str]) -> tuple[tuple[str, We
 
 
 @contextmanager
-def _both_built(
+def both_built(
     files: PolicyFiles, info: PolicyInfo, older: tuple[ModuleFile, ...], newer: tuple[ModuleFile, ...]
 ) -> Iterator[tuple[PolicyFiles, PolicyFiles]]:
-    """The policy with either, built side by side; gone after the block."""
+    """The policy with either, built side by side; gone after the block. Raises as ``succession``."""
     with tempfile.TemporaryDirectory(prefix="polkit-versions-", dir=fast_place()) as scratch:
         place = Path(scratch)
         if files.store is not None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 from polkit.minimize.proving.job import prove
 from polkit.minimize.proving.proof import Extra, Figures, InheritedFigures, Proof, Uncovered
 from polkit.minimize.proving.proof_json import proof_object, proof_summary, proof_text
+from polkit.minimize.proving.subject import Subject, read_subject
 
 __all__ = [
     "Extra",
     "Figures",
     "InheritedFigures",
     "Proof",
+    "Subject",
     "Uncovered",
     "proof_object",
     "proof_summary",
     "proof_text",
     "prove",
+    "read_subject",
 ]

@@ -41,8 +41,9 @@ class Subject:
 
 
 @contextmanager
-def read_subject(named: Path, mls: bool) -> Iterator[Subject]:
+def read_subject(named: Path, mls: bool, with_labels: bool = False) -> Iterator[Subject]:
     """The module of a path; its files live as long as the block. ``mls``: the target policy has levels.
+    ``with_labels``: the ``.fc`` beside a ``.te`` is part of it.
 
     Raises SourceError for what can't be read, UsageError for what is no module, CompileError for one that does not
     compile, MissingDependency without the compilers.
@@ -54,7 +55,7 @@ def read_subject(named: Path, mls: bool) -> Iterator[Subject]:
         raise UsageError(f"{source} is no module", "Name a directory made by generate, or a .te, .cil or .pp file")
     content = _read(source)
     with tempfile.TemporaryDirectory(prefix="polkit-prove-") as scratch:
-        name, suffix, package = _compiled(source, content, mls)
+        name, suffix, package = _compiled(source, content, mls, _labels(source) if with_labels else "")
         file = Path(scratch) / f"{check_module_name(name, 'the module')}{suffix}"
         file.write_bytes(package)
         yield Subject(name, source, hashlib.sha256(content).hexdigest(), file, _as_cil(file, source))
@@ -147,19 +148,29 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _compiled(source: Path, content: bytes, mls: bool) -> tuple[str, str, bytes]:
+def _labels(source: Path) -> str:
+    """The file contexts beside a ``.te``."""
+    path = source.with_suffix(".fc")
+    return _in_ascii(_read(path)) if source.suffix == ".te" and path.exists() else ""
+
+
+def _in_ascii(content: bytes) -> str:
+    """Other characters can stand in comments only; the compiler sees a question mark there."""
+    return content.decode("utf-8", "replace").encode("ascii", "replace").decode("ascii")
+
+
+def _compiled(source: Path, content: bytes, mls: bool, labels: str) -> tuple[str, str, bytes]:
     """The module's name, the suffix of what gets installed, and its bytes."""
     if source.suffix != ".te":
         return source.stem, source.suffix, content
-    # Other characters can stand in comments only; the compiler sees a question mark there.
-    text = content.decode("utf-8", "replace").encode("ascii", "replace").decode("ascii")
+    text = _in_ascii(content)
     named = _NAME.search(text)
     if named is None:
         hint = "compile it with the reference policy's Makefile, and name the .pp" if _MACROS.search(text) else ""
         raise CompileError(f"{source} has no `module NAME VERSION;` statement", hint=hint)
     name = check_module_name(named[1], "the module")
     try:
-        return name, ".pp", build_package(name, text, "", mls, None)
+        return name, ".pp", build_package(name, text, labels, mls, None)
     except CompileError as error:
         error.hint = error.hint or (
             "plain module syntax is read (allow, type, require); macros and interfaces are not: compile such a module "

@@ -1,0 +1,203 @@
+"""All that differs between two whole policies: rules, statements, types, memberships, defaults of booleans, constraints
+that a type comes past, labels; and for each rule that changed, the one in the policy's own words that gives it.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from polkit.errors import SourceError
+from polkit.policy.difference import AccessChange, RuleDifference, compare_rules
+from polkit.policy.grants import newly_given
+from polkit.policy.interface import TargetPolicy, Weaker
+from polkit.policy.locate import PolicyFiles
+from polkit.policy.parity import weaker
+from polkit.policy.rules import Rules
+from polkit.policy.statements import read_statements
+from polkit.policy.target import load
+
+_GENERATED = re.compile(r"\w+_typeattr_\d+\Z")
+"""What the CIL compiler calls an expression of types (libsepol ``module_to_cil.c``, ``cil_post.c``): the number is
+another with every build."""
+_WORD = re.compile(r"[^\s:;{}(),\"~]+")
+_SHOWN_MEMBERS = 4
+
+
+class WrittenChange(NamedTuple):
+    """A change, and the source and target of the rule that gives it, as written: types or attributes."""
+
+    change: AccessChange
+    source: str
+    target: str
+
+
+class DefaultChange(NamedTuple):
+    """A boolean whose default changed: how many accesses are in force for it alone, and were."""
+
+    name: str
+    was: bool
+    more: int
+    less: int
+
+
+@dataclass(frozen=True)
+class Between:
+    """What the new policy has and the old one lacks (gained, added, joined, weaker), and the other way round.
+
+    ``gained`` and ``lost`` are those of ``rules``, split by the rules that give them. ``added`` and ``removed`` are
+    statements that are no access vector rules. ``joined`` and ``left``: (type, attribute) that both policies have.
+    ``weaker``: (type, constraint) of the old policy that refused the type and does not for its attributes in the new
+    one; ``stricter`` the other way round. Labels are None where one of the two has no file contexts.
+    """
+
+    old: TargetPolicy
+    new: TargetPolicy
+    rules: RuleDifference
+    gained: tuple[WrittenChange, ...]
+    lost: tuple[WrittenChange, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    types_added: tuple[str, ...]
+    types_removed: tuple[str, ...]
+    joined: tuple[tuple[str, str], ...]
+    left: tuple[tuple[str, str], ...]
+    defaults: tuple[DefaultChange, ...]
+    weaker: tuple[tuple[str, Weaker], ...]
+    stricter: tuple[tuple[str, Weaker], ...]
+    labels_added: Optional[tuple[str, ...]]
+    labels_removed: Optional[tuple[str, ...]]
+
+
+def between(old_files: PolicyFiles, new_files: PolicyFiles, built: tuple[bool, bool] = (False, False)) -> Between:
+    """Compare two policies whole; seconds for a distribution's. ``built``: which of the two were built just now, so
+    that their labels lie in their module stores.
+
+    Raises SourceError, MissingDependency without setools, PolkitError where they differ in too much to be compared.
+    """
+    before, after = (load(one, to_cache=not fresh) for one, fresh in zip((old_files, new_files), built))
+    old, new = before.rules, after.rules
+    found = compare_rules(old, new)
+    added, removed = _statements(old_files.policy, new_files.policy, old, new)
+    known, now = old.facts.attributes.keys(), new.facts.attributes.keys()
+    moved = sorted(type_ for type_ in known & now if old.facts.sides[type_] != new.facts.sides[type_])
+    labels = tuple(_labels(one, fresh) for one, fresh in zip((old_files, new_files), built))
+    return Between(
+        old=before,
+        new=after,
+        rules=found,
+        gained=tuple(_written(found.gained, new, old)),
+        lost=tuple(_written(found.lost, old, new)),
+        added=added,
+        removed=removed,
+        types_added=tuple(sorted(now - known)),
+        types_removed=tuple(sorted(known - now)),
+        joined=_nameable(found.joined),
+        left=_nameable(found.left),
+        defaults=tuple(_defaults(old, new)),
+        weaker=tuple((one, text) for one in moved for text in weaker(old, one, new.facts.sides[one])),
+        stricter=tuple((one, text) for one in moved for text in weaker(new, one, old.facts.sides[one])),
+        labels_added=_apart(labels[1], labels[0]),
+        labels_removed=_apart(labels[0], labels[1]),
+    )
+
+
+def _nameable(joins: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Without attributes that the compiler named: what they bring is among the rules and statements."""
+    return tuple(one for one in joins if not _GENERATED.match(one[1]))
+
+
+def _statements(old_policy: Path, new_policy: Path, old: Rules, new: Rules) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Statements that only one has. Attributes that the compiler named count by their members, of those types that both
+    policies know."""
+    known = old.facts.attributes.keys() & new.facts.attributes.keys()
+    sides = []
+    for policy, rules in ((old_policy, old), (new_policy, new)):
+        names = {
+            name: _by_members(members & known) for name, members in rules.facts.types.items() if _GENERATED.match(name)
+        }
+        sides.append({_renamed(text, names) for text in read_statements(policy)})
+    return tuple(sorted(sides[1] - sides[0])), tuple(sorted(sides[0] - sides[1]))
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    return _WORD.sub(lambda found: names.get(found[0], found[0]), text) if "_typeattr_" in text else text
+
+
+def _by_members(members: frozenset[str]) -> str:
+    listed = " ".join(sorted(members))
+    if len(members) <= _SHOWN_MEMBERS:
+        return f"{{ {listed} }}"
+    first = " ".join(sorted(members)[:_SHOWN_MEMBERS])
+    return f"{{ {first} and {len(members) - _SHOWN_MEMBERS} more, {zlib.crc32(listed.encode()):08x} }}"
+
+
+def _defaults(old: Rules, new: Rules) -> Iterator[DefaultChange]:
+    """Booleans of both that stand otherwise from the start, each with what it alone turns on and off."""
+    for name in sorted(old.facts.booleans.keys() & new.facts.booleans.keys()):
+        was, now = old.facts.booleans[name], new.facts.booleans[name]
+        if was != now:
+            as_before = new.with_state({name: was})
+            counts = (newly_given(as_before, {name: now}), newly_given(new, {name: was}))
+            more, less = (sum(bin(mask).count("1") for mask in given.values()) for given in counts)
+            yield DefaultChange(name, was, more, less)
+
+
+def _written(changes: Iterable[AccessChange], rules: Rules, other: Rules) -> Iterator[WrittenChange]:
+    """Each change with the rules that give it: one that the other policy lacks before one that it has, too (then it is
+    a type that joined), and the one that reaches most types."""
+    for change in changes:
+        candidates = _candidates(change, rules, other)
+        parts: dict[tuple[str, str], list[str]] = {}
+        for perm in change.perms:
+            bit = rules.bit(change.tclass, perm)
+            giving = (key for key, mask in candidates if mask & bit)
+            source, target = next(giving, (change.source, change.target))
+            parts.setdefault((source, target), []).append(perm)
+        for (source, target), perms in sorted(parts.items()):
+            yield WrittenChange(change._replace(perms=tuple(perms)), source, target)
+
+
+def _candidates(change: AccessChange, rules: Rules, other: Rules) -> list[tuple[tuple[str, str], int]]:
+    sides, index = rules.facts.sides, rules.index
+    table: dict[tuple[str, str], int] = {}
+    rows = index.allow.get(change.tclass, {})
+    rows_if = index.allow_if.get(change.tclass, {})
+    for source in sides[change.source]:
+        for target in rows.get(source, {}).keys() & sides[change.target] if not change.condition else ():
+            table[source, target] = rows[source][target]
+        for target in rows_if.get(source, {}).keys() & sides[change.target] if change.condition else ():
+            for rule in rows_if[source][target]:
+                table[source, target] = table.get((source, target), 0) | rule.mask
+    there = other.index.allow_if if change.condition else other.index.allow
+
+    def order(key: tuple[str, str]) -> tuple[bool, int, str, str]:
+        source, target = key
+        known = target in there.get(change.tclass, {}).get(source, {})
+        return known, -len(rules.facts.members(source)) * len(rules.facts.members(target)), source, target
+
+    return [(key, table[key]) for key in sorted(table, key=order)]
+
+
+def _labels(files: PolicyFiles, built: bool) -> Optional[frozenset[str]]:
+    """The entries of the file contexts, those of an administrator among them; None where there are none."""
+    main = files.file_contexts
+    if built:
+        main = None if files.store is None else files.store / "active/file_contexts"
+    if main is None:
+        return None
+    local = main.with_name(f"{main.name}.local")
+    try:
+        texts = [path.read_text("utf-8", "backslashreplace") for path in (main, local) if path == main or path.exists()]
+    except OSError as error:
+        raise SourceError(f"{main}: {error.strerror}") from error
+    lines = (" ".join(line.split()) for text in texts for line in text.splitlines())
+    return frozenset(line for line in lines if line and not line.startswith("#"))
+
+
+def _apart(one: Optional[frozenset[str]], other: Optional[frozenset[str]]) -> Optional[tuple[str, ...]]:
+    return None if one is None or other is None else tuple(sorted(one - other))
