@@ -66,29 +66,36 @@ def _head(project: Project, builds: tuple[TargetBuild, ...]) -> Iterator[str]:
 
 def _grants(builds: tuple[TargetBuild, ...]) -> Iterator[str]:
     yield "## What it grants"
+    alike: dict[tuple[str, ...], list[str]] = {}
     for build in (one for one in builds if one.package is not None):
+        alike.setdefault(tuple(_granted_by(build)), []).append(plain(build.name))
+    for lines, names in alike.items():
         yield ""
-        yield f"### On {plain(build.name)}"
+        yield f"### On {' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))}"
         yield ""
-        domain = domain_of(build)
-        rules = [rule for rule in rules_of(build) if rule.origin != INHERITED]
-        if domain is not None and domain[1] is not None:
-            module = None if build.plan is None else build.plan.module
-            count = 0 if module is None else module.inherited
-            yield f"- The workload runs in {code(domain[0])}. It may what {code(domain[1])} may on this policy"
-            yield f"  ({count} accesses, none of which is new to a container), and beyond that:"
-        for origin, note in ((EVIDENCE, ""), (BY_HAND, " *(written by hand, not from evidence)*")):
-            for rule in rules:
-                if rule.origin == origin:
-                    what = sentence(rule.kind, rule.source, rule.target, rule.tclass, rule.perms)
-                    condition = f", while {code(rule.condition)}" if rule.condition else ""
-                    yield f"- {what}{condition}{note}"
-        for entry in entries(build.fc):
-            yield f"- Files at {code(entry.pattern)} are labelled {code(entry.context)}"
-        for port in ports_of(build):
-            yield f"- Port {port.number}/{port.protocol} is labelled {code(port.type)}"
-        for name, value in booleans_of(build):
-            yield f"- Boolean {code(name)} is turned {'on' if value else 'off'}, for the whole host"
+        yield from lines
+
+
+def _granted_by(build: TargetBuild) -> Iterator[str]:
+    domain = domain_of(build)
+    rules = [rule for rule in rules_of(build) if rule.origin != INHERITED]
+    if domain is not None and domain[1] is not None:
+        module = None if build.plan is None else build.plan.module
+        count = 0 if module is None else module.inherited
+        yield f"- The workload runs in {code(domain[0])}. It may do what {code(domain[1])} may do on this policy"
+        yield f"  ({count} accesses, none of which is new to a container), and beyond that:"
+    for origin, note in ((EVIDENCE, ""), (BY_HAND, " *(written by hand, not from evidence)*")):
+        for rule in rules:
+            if rule.origin == origin:
+                what = sentence(rule.kind, rule.source, rule.target, rule.tclass, rule.perms)
+                condition = f", while {code(rule.condition)}" if rule.condition else ""
+                yield f"- {what}{condition}{note}"
+    for entry in entries(build.fc):
+        yield f"- Files at {code(entry.pattern)} are labelled {code(entry.context)}"
+    for port in ports_of(build):
+        yield f"- Port {port.number}/{port.protocol} is labelled {code(port.type)}"
+    for name, value in booleans_of(build):
+        yield f"- Boolean {code(name)} is turned {'on' if value else 'off'}, for the whole host"
 
 
 def _not_granted(builds: tuple[TargetBuild, ...]) -> Iterator[str]:
