@@ -9,21 +9,26 @@ from __future__ import annotations
 import bz2
 import hashlib
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
-from typing import Optional, Union
+from typing import Union
 
 from polkit.errors import SourceError
 
 _COMMENT = re.compile(rb";[^\n]*")
 _TOKEN = re.compile(rb'\s*(?:([()])|("[^"]*")|([^\s()"]+))')
-_BLOCK = re.compile(
-    rb'"[^"]*"|\(\s*(?P<optional>optional)\s|\(\s*typeattributeset\s+cil_gen_require\s+\(?(?P<required>[^()]*)\)?\s*\)|[()]'
-)
-"""What matters to find optional blocks and what they require; strings are skipped whole, they may hold parentheses."""
+_STRING = re.compile(rb'"[^"]*"')
+_OPTIONAL = re.compile(rb"\(\s*optional\s")
+_REQUIRED = re.compile(rb"\(\s*typeattributeset\s+cil_gen_require\s+\(?([^()]*)\)?\s*\)")
+_PAREN = re.compile(rb"[()]")
+_STEP = [1 if byte == ord("(") else -1 for byte in range(256)]
 _ATTRIBUTE = re.compile(rb"\(\s*typeattribute\s+([^\s()]+)\s*\)")
+_NOT_PARENS = bytes(set(range(256)) - set(b"()"))
 _LARGEST = 256 * 1024 * 1024
 """A module that unpacks to more is refused; a distribution's whole policy is some 25 MB of CIL."""
 _REMEMBERED = 512
@@ -135,23 +140,39 @@ def optional_blocks(data: bytes) -> list[OptionalBlock]:
 
     Requirements are ``(typeattributeset cil_gen_require NAME)`` statements, which is how a ``.pp`` becomes CIL.
     """
-    blocks: list[OptionalBlock] = []
-    stack: list[tuple[int, Optional[set[str]]]] = []
-    for token in _BLOCK.finditer(data):
-        if token["required"] is not None:
-            names = token["required"].decode("ascii", "replace").split()
-            around = next((required for _, required in reversed(stack) if required is not None), None)
-            if around is not None:
-                around.update(names)
-        elif token["optional"] is not None:
-            stack.append((token.start(), set()))
-        elif token[0] == b"(":
-            stack.append((token.start(), None))
-        elif token[0] == b")" and stack:
-            start, required = stack.pop()
-            if required is not None:
-                blocks.append(OptionalBlock(start, token.end(), frozenset(required)))
-    return blocks
+    text = _STRING.sub(_without_parens, data) if b'"' in data else data
+    starts = [found.start() for found in _OPTIONAL.finditer(text)]
+    if not starts:
+        return []
+    places = [found.start() for found in _PAREN.finditer(text)]
+    depths = list(accumulate(map(_STEP.__getitem__, text.translate(None, _NOT_PARENS))))
+    required: dict[tuple[int, int], set[str]] = {}
+    for start in starts:
+        begun = bisect_left(places, start)
+        with suppress(ValueError):  # a block that never ends is none
+            required[start, places[depths.index(depths[begun] - 1, begun)] + 1] = set()
+    _gather_required(text, required)
+    blocks = (OptionalBlock(start, end, frozenset(names)) for (start, end), names in required.items())
+    return sorted(blocks, key=lambda block: block.end)
+
+
+def _without_parens(string: re.Match[bytes]) -> bytes:
+    return string[0].replace(b"(", b"_").replace(b")", b"_")
+
+
+def _gather_required(text: bytes, blocks: dict[tuple[int, int], set[str]]) -> None:
+    """Give each block, of those in the order they begin, what is required in it and in no inner one."""
+    waiting = iter(blocks)
+    behind = next(waiting, None)
+    around: list[tuple[int, int]] = []
+    for found in _REQUIRED.finditer(text):
+        while behind is not None and behind[0] < found.start():
+            around.append(behind)
+            behind = next(waiting, None)
+        while around and around[-1][1] < found.start():
+            around.pop()
+        if around:
+            blocks[around[-1]].update(found[1].decode("ascii", "replace").split())
 
 
 def parse_at(data: bytes, start: int) -> Expression:
