@@ -55,6 +55,9 @@ class OtherStatement:
     kind: str
 
 
+_PARAMETER = re.compile(r"\$[0-9*@]")
+_COMMENT = re.compile(r"#[^\n]*")
+
 Statement = Union[WrittenRule, Required, OtherStatement]
 
 
@@ -66,6 +69,12 @@ def read_body(text: str) -> tuple[Statement, ...]:
     """
     from lark.exceptions import UnexpectedInput
 
+    parameter = _PARAMETER.search(_COMMENT.sub(lambda found: " " * len(found[0]), text))
+    if parameter is not None:
+        line = text.count("\n", 0, parameter.start()) + 1
+        raise CompileError(
+            f"the policy text can't be read at line {line}: {parameter[0]} stands in it", output=text[:2000]
+        )
     try:
         tree = _parser().parse(text, start="body")
     except UnexpectedInput as error:
@@ -86,7 +95,7 @@ def _parser() -> Lark:
 def _statements(tree: Tree[Token]) -> Iterator[Statement]:
     inner = _trees(tree)[0] if tree.data == "rule" else tree
     if inner.data == "access":
-        yield WrittenRule(_words(inner)[0], *map(_name_set, _trees(inner)))
+        yield WrittenRule(_words(inner)[0], *map(name_set, _trees(inner)))
     elif inner.data == "requirement":
         yield from map(_required, _trees(inner))
     else:
@@ -96,7 +105,7 @@ def _statements(tree: Tree[Token]) -> Iterator[Statement]:
 def _required(tree: Tree[Token]) -> Required:
     words = _words(tree)
     if tree.data == "require_class":
-        return Required("class", words, _name_set(_trees(tree)[0]).names)
+        return Required("class", words, name_set(_trees(tree)[0]).names)
     return Required(words[0], words[1:])
 
 
@@ -108,7 +117,8 @@ def _words(tree: Tree[Token]) -> tuple[str, ...]:
     return tuple(str(child) for child in tree.children if isinstance(child, str))
 
 
-def _name_set(tree: Tree[Token]) -> NameSet:
+def name_set(tree: Tree[Token]) -> NameSet:
+    """The set that a tree of the grammar's ``names`` stands for."""
     names, without = list(_words(tree)), list[str]()
     others = False
     for child in _trees(tree):

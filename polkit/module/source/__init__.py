@@ -1,0 +1,43 @@
+"""Policy sources as people write them, read into statements with their places; nothing of them is run."""
+
+from __future__ import annotations
+
+from polkit.module.source.render import render_source
+from polkit.module.source.statements import (
+    Block,
+    Call,
+    Constraint,
+    Declaration,
+    ExtendedRule,
+    Head,
+    Label,
+    Remark,
+    Requirement,
+    RoleAllow,
+    Rule,
+    Source,
+    Statement,
+    Transition,
+)
+from polkit.module.source.te import LARGEST, read_by_grammar, read_te
+
+__all__ = [
+    "LARGEST",
+    "Block",
+    "Call",
+    "Constraint",
+    "Declaration",
+    "ExtendedRule",
+    "Head",
+    "Label",
+    "Remark",
+    "Requirement",
+    "RoleAllow",
+    "Rule",
+    "Source",
+    "Statement",
+    "Transition",
+    "read_by_grammar",
+    "read_te",
+    "render_source",
+]
