@@ -52,7 +52,7 @@ def script(name: str, version: int, script_name: str, *words: str) -> Command:
 
 
 def as_workload(name: str, *words: str) -> Command:
-    return Command(name, ("/opt/work/busybox", *words), WORKLOAD)
+    return Command(name, ("/opt/workload/busybox", *words), WORKLOAD)
 
 
 def snapshot(name: str) -> Command:
@@ -76,7 +76,7 @@ COMMANDS = (
     as_workload("read", "cat", "/srv/models/w"),
     as_workload("steal", "cat", "/etc/shadow"),
     as_workload(
-        "start", "sh", "-c", "busybox=/opt/work/busybox; $busybox setsid $busybox sleep 3000 & $busybox sleep 1"
+        "start", "sh", "-c", "busybox=/opt/workload/busybox; $busybox setsid $busybox sleep 3000 & $busybox sleep 1"
     ),
     script("upgrade in use", 2, "install.sh"),
     script("upgrade", 2, "install.sh", "--while-running"),
@@ -107,9 +107,9 @@ def run(small_policy: Path, bundles: Path, kernel: Path) -> HostRun:
         "/srv/models/w": "weights",
         "/srv/models/odd": "weights",
         "/etc/shadow": "secret",
-        "/opt/work/busybox": Path("/bin/busybox"),
+        "/opt/workload/busybox": Path("/bin/busybox"),
     }
-    return run_on_host(small_policy, COMMANDS, tree, {"/opt/work/busybox": "container_file_t"}, kernel)
+    return run_on_host(small_policy, COMMANDS, tree, {"/opt/workload/busybox": "container_file_t"}, kernel)
 
 
 def lines(run: HostRun, name: str) -> list[str]:
