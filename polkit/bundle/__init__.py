@@ -10,6 +10,7 @@ from polkit.bundle.installed import Difference, Installed, check_installed, inst
 from polkit.bundle.job import Packaged, package, packaged_text
 from polkit.bundle.released import Released, Side, read_released, released_module
 from polkit.bundle.scaffold import Described, new_project
+from polkit.bundle.targets import cil_of
 from polkit.bundle.unpacking import Refusal
 from polkit.bundle.verifying import Asked, Verification, verification_text, verify
 from polkit.bundle.verifying_installed import verify_installed
@@ -26,6 +27,7 @@ __all__ = [
     "Side",
     "Verification",
     "check_installed",
+    "cil_of",
     "installed_text",
     "new_project",
     "package",

@@ -20,6 +20,7 @@ from polkit.errors import PolkitError, SourceError
 
 VERBS = {
     "collect": "Logs of any form into one ledger, which every verb reads as a log; ledgers merge.",
+    "diff": "Which of two modules, bundles or policies allows more, with a witness, and what differs.",
     "explain": "Say why each access was refused and what to change; writes nothing.",
     "generate": "From a log to a least-privilege module: plan, .te, .fc and .pp.",
     "new": "A module project to begin with: source, scenario, a place for evidence.",

@@ -8,7 +8,6 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Optional
 
 from polkit.errors import SourceError
@@ -25,6 +24,7 @@ _GENERATED = re.compile(r"\w+_typeattr_\d+\Z")
 """What the CIL compiler calls an expression of types (libsepol ``module_to_cil.c``, ``cil_post.c``): the number is
 another with every build."""
 _WORD = re.compile(r"[^\s:;{}(),\"~]+")
+_REROUTING = re.compile(r"(?:type|range)_(?:transition|change|member)\b")
 _SHOWN_MEMBERS = 4
 
 
@@ -51,6 +51,7 @@ class Between:
 
     ``gained`` and ``lost`` are those of ``rules``, split by the rules that give them. ``added`` and ``removed`` are
     statements that are no access vector rules. ``joined`` and ``left``: (type, attribute) that both policies have.
+    ``rerouted``: those of them whose attribute type transitions name.
     ``weaker``: (type, constraint) of the old policy that refused the type and does not for its attributes in the new
     one; ``stricter`` the other way round. Labels are None where one of the two has no file contexts.
     """
@@ -66,6 +67,7 @@ class Between:
     types_removed: tuple[str, ...]
     joined: tuple[tuple[str, str], ...]
     left: tuple[tuple[str, str], ...]
+    rerouted: tuple[tuple[str, str], ...]
     defaults: tuple[DefaultChange, ...]
     weaker: tuple[tuple[str, Weaker], ...]
     stricter: tuple[tuple[str, Weaker], ...]
@@ -82,7 +84,8 @@ def between(old_files: PolicyFiles, new_files: PolicyFiles, built: tuple[bool, b
     before, after = (load(one, to_cache=not fresh) for one, fresh in zip((old_files, new_files), built))
     old, new = before.rules, after.rules
     found = compare_rules(old, new)
-    added, removed = _statements(old_files.policy, new_files.policy, old, new)
+    statements = read_statements(old_files.policy), read_statements(new_files.policy)
+    added, removed = _statements(statements, old, new)
     known, now = old.facts.attributes.keys(), new.facts.attributes.keys()
     moved = sorted(type_ for type_ in known & now if old.facts.sides[type_] != new.facts.sides[type_])
     labels = tuple(_labels(one, fresh) for one, fresh in zip((old_files, new_files), built))
@@ -98,6 +101,7 @@ def between(old_files: PolicyFiles, new_files: PolicyFiles, built: tuple[bool, b
         types_removed=tuple(sorted(known - now)),
         joined=_nameable(found.joined),
         left=_nameable(found.left),
+        rerouted=tuple(_rerouted((*found.joined, *found.left), statements)),
         defaults=tuple(_defaults(old, new)),
         weaker=tuple((one, text) for one in moved for text in weaker(old, one, new.facts.sides[one])),
         stricter=tuple((one, text) for one in moved for text in weaker(new, one, old.facts.sides[one])),
@@ -111,16 +115,28 @@ def _nameable(joins: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple(one for one in joins if not _GENERATED.match(one[1]))
 
 
-def _statements(old_policy: Path, new_policy: Path, old: Rules, new: Rules) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _rerouted(
+    joins: tuple[tuple[str, str], ...], statements: tuple[frozenset[str], frozenset[str]]
+) -> Iterator[tuple[str, str]]:
+    wanted = {attribute for _, attribute in joins}
+    if wanted:
+        found = (text.split(":")[0].split()[1:] for texts in statements for text in texts if _REROUTING.match(text))
+        named = wanted.intersection(word for words in found for word in words)
+        yield from _nameable(sorted(one for one in joins if one[1] in named))
+
+
+def _statements(
+    statements: tuple[frozenset[str], frozenset[str]], old: Rules, new: Rules
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Statements that only one has. Attributes that the compiler named count by their members, of those types that both
     policies know."""
     known = old.facts.attributes.keys() & new.facts.attributes.keys()
     sides = []
-    for policy, rules in ((old_policy, old), (new_policy, new)):
+    for texts, rules in zip(statements, (old, new)):
         names = {
             name: _by_members(members & known) for name, members in rules.facts.types.items() if _GENERATED.match(name)
         }
-        sides.append({_renamed(text, names) for text in read_statements(policy)})
+        sides.append({_renamed(text, names) for text in texts})
     return tuple(sorted(sides[1] - sides[0])), tuple(sorted(sides[0] - sides[1]))
 
 

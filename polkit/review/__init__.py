@@ -1,0 +1,24 @@
+"""The reviewer's side: what differs between two modules, bundles or policies, and which of the two allows more."""
+
+from __future__ import annotations
+
+from polkit.review.diff import GROUPS, Difference, Entry, Group, Witness, diff, grouped
+from polkit.review.diff_json import diff_object, diff_text
+from polkit.review.inputs import Compared, HostSide
+from polkit.review.meaning import Relation, commands_in_words
+
+__all__ = [
+    "GROUPS",
+    "Compared",
+    "Difference",
+    "Entry",
+    "Group",
+    "HostSide",
+    "Relation",
+    "Witness",
+    "commands_in_words",
+    "diff",
+    "diff_object",
+    "diff_text",
+    "grouped",
+]
