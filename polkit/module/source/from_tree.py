@@ -169,7 +169,7 @@ class Builder:
     def _user(self, tree: Tree[Token], at: tuple[int, int]) -> Statement:
         roles = _trees(tree)[0]
         levels = " ".join(self._text[roles.meta.end_pos : tree.meta.end_pos].rstrip("; \t\n\r\f\v").split())
-        return Declaration("user", NameSet((_words(tree)[1],)), name_set(roles), NameSet((levels,) * bool(levels)), *at)
+        return Declaration("user", NameSet((_words(tree)[0],)), name_set(roles), NameSet((levels,) * bool(levels)), *at)
 
     def _required(self, tree: Tree[Token], at: tuple[int, int]) -> Statement:
         words = _words(tree)
