@@ -154,8 +154,10 @@ def test_the_cycle_on_a_host_that_enforces(run: HostRun) -> None:
     assert lines(run, "removed again") == before
 
     # What the kernel says of it: each transaction loaded a policy, the boolean was switched, and it always enforced.
+    # Five are certain (build, install, upgrade, roll back, remove); whether those that were killed came so far depends
+    # on the machine's speed.
     loads = [line for line in run.audit.splitlines() if line.startswith("type=MAC_POLICY_LOAD")]
-    assert len(loads) >= 7
+    assert len(loads) >= 5
     assert "bool=container_use_nfs val=1 old_val=0" in run.audit
     assert "bool=container_use_nfs val=0 old_val=1" in run.audit
     enforcing_changes = [line for line in run.audit.splitlines() if "MAC_STATUS" in line and "auid=1000" in line]
