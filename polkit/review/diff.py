@@ -173,10 +173,10 @@ def _gravest(change: AccessChange, policy: TargetPolicy) -> tuple[Optional[Risk]
     return min(risks, key=lambda pair: _GRAVITY.index(pair[0].severity)) if risks else (None, "")
 
 
-def _weight(entry: Entry) -> tuple[int, int, tuple[str, ...]]:
-    """The gravest first, then those between types that both have."""
+def _weight(entry: Entry) -> tuple[int, int, bool, tuple[str, ...]]:
+    """The gravest first, then those between types that both have, then those that are allowed always."""
     gravity = len(_GRAVITY) if entry.risk is None else _GRAVITY.index(entry.risk.severity)
-    return gravity, GROUPS.index(entry.group), (*entry[1:4], entry.condition, *entry.perms)
+    return gravity, GROUPS.index(entry.group), bool(entry.condition), (*entry[1:4], entry.condition, *entry.perms)
 
 
 def _witness(way: str, entries: tuple[Entry, ...], reasons: tuple[str, ...]) -> Optional[Witness]:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from polkit.bundle import SUFFIXES, Released, cil_of, read_released, released_module
-from polkit.config import check_module_name
+from polkit.config import check_module_name, load_config
 from polkit.errors import SourceError, UsageError
 from polkit.minimize import read_subject
 from polkit.policy import ModuleFile, PolicyFiles, locate
 
 _LARGEST = 64 << 20
-_PACKED = ".pp.bz2"
+_PACKED, _PROJECT = ".pp.bz2", "polkit.toml"
 _POLICY_MAGIC = (0xF97CFF8C).to_bytes(4, "little")
 """Of a kernel policy: libsepol ``policydb.h``."""
 
@@ -78,10 +78,20 @@ def read_module(path: Path, mls: bool, target: Optional[str] = None) -> Compared
         return _of_bundle(path, target)
     if path.name.endswith(_PACKED):
         return _of_package(path)
-    with read_subject(path, mls, with_labels=True) as subject:
+    with read_subject(_source_of(path), mls, with_labels=True) as subject:
         content = subject.file.read_bytes()
         module = ModuleFile(subject.name, subject.file.suffix, content, subject.cil)
     return Compared(path, "module", hashlib.sha256(content).hexdigest(), None, (module,))
+
+
+def _source_of(path: Path) -> Path:
+    """Of a module project the source that its polkit.toml names: its optional modules lie beside it. Else the path."""
+    config = path / _PROJECT
+    if not config.is_file():
+        return path
+    name = load_config(config).module.name
+    source = None if name is None else path / f"{name}.te"
+    return path if source is None or not source.is_file() else source
 
 
 def _of_package(path: Path) -> Compared:

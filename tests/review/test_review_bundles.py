@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from polkit.bundle import Packaged, package
 from polkit.errors import SourceError, UsageError
 from polkit.review import diff
 from tests.bundle.making import make_project, with_lists
+from tests.bundle.tampering import edited, packed, resealed, tarred
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +42,31 @@ def test_a_bundle_that_was_changed_is_refused(bundle: Packaged, host: Path, tmp_
     (copy / "targets/host/vllm.pp").write_bytes(b"another")
     with pytest.raises(SourceError, match="damaged"):
         diff(bundle.archive, copy, str(host), target="host")
+
+
+def test_what_a_bundle_sets_beside_its_module_counts(bundle: Packaged, host: Path, tmp_path: Path) -> None:
+    top = bundle.directory
+    files = {path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+
+    def more(manifest: Any) -> None:
+        manifest["targets"]["host"]["booleans"] = {"container_use_devices": True}
+        manifest["targets"]["host"]["ports"] = [{"protocol": "tcp", "port": 8000, "type": "vllm_port_t"}]
+
+    edited(files, "manifest.json", more)
+    archive = tmp_path / "vllm-0.1.0.tar.gz"
+    archive.write_bytes(packed(tarred(resealed(files)), "gz"))
+    found = diff(bundle.archive, archive, str(host), target="host")
+    assert found.verdict == "incomparable"
+    assert set(found.relation.more) == {"boolean container_use_devices on", "port tcp 8000 vllm_port_t"}
+    assert found.b.host.booleans == {"container_use_devices on"}
+
+
+def test_of_a_project_its_source_is_read_and_no_optional_module(host: Path, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "vllm", host)
+    (project / "vllm-extra.cil").write_text("(allow container_t shadow_t (file (read)))")
+    (project / "vllm.pp").unlink(missing_ok=True)
+    (project / "plan.json").unlink(missing_ok=True)
+    found = diff(host, project, str(host))
+    assert [one.name for one in found.b.modules] == ["vllm"]
+    assert "vllm_t" in found.found.types_added
+    assert not any(entry.source == "container_t" and entry.target == "shadow_t" for entry in found.added)

@@ -260,7 +260,7 @@ def test_a_module_on_the_container_host_is_what_sediff_says(policy_root: Path, t
 
 def by_sediff(told: str, sign: str) -> set[tuple[str, ...]]:
     """The accesses that sediff says were added (+) or removed (-): of whole rules, and of those that were modified."""
-    found = set()
+    found: set[tuple[str, ...]] = set()
     for line in told.splitlines():
         rule, _, condition = line.partition("[")
         words = rule.replace("{", " ").replace("}", " ").replace(";", " ").split()
