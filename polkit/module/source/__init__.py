@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from polkit.module.source.fc import FileBlock, FileEntry, FileLabel, read_fc, render_fc_entries
+from polkit.module.source.limits import LARGEST
 from polkit.module.source.render import render_source
 from polkit.module.source.statements import (
     Block,
@@ -19,7 +21,7 @@ from polkit.module.source.statements import (
     Statement,
     Transition,
 )
-from polkit.module.source.te import LARGEST, read_by_grammar, read_te
+from polkit.module.source.te import read_by_grammar, read_te
 
 __all__ = [
     "LARGEST",
@@ -28,6 +30,9 @@ __all__ = [
     "Constraint",
     "Declaration",
     "ExtendedRule",
+    "FileBlock",
+    "FileEntry",
+    "FileLabel",
     "Head",
     "Label",
     "Remark",
@@ -38,6 +43,8 @@ __all__ = [
     "Statement",
     "Transition",
     "read_by_grammar",
+    "read_fc",
     "read_te",
+    "render_fc_entries",
     "render_source",
 ]

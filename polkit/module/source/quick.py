@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Optional
 
+from polkit.module.source.limits import DEEPEST
 from polkit.module.source.statements import (
     NOTHING,
     Block,
@@ -23,9 +24,6 @@ from polkit.module.source.statements import (
 )
 from polkit.module.source.words import argument, is_name, plain_set
 from polkit.module.te_reading import NameSet
-
-DEEPEST = 50
-"""Blocks inside blocks. The reference policy has seven."""
 
 # A bare word ends where no other can begin: otherwise one long word could be taken for two in a million ways.
 _SET = r"(~?\s*\{[^{}()`'#;:]*\}|~?[\w$.@-]*[\w$.*@-](?![\w$.*@-]))"
