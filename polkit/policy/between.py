@@ -17,7 +17,7 @@ from polkit.policy.interface import TargetPolicy, Weaker
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.parity import weaker
 from polkit.policy.rules import Rules
-from polkit.policy.statements import read_statements
+from polkit.policy.statements import kept_statements, read_statements
 from polkit.policy.target import load
 
 _GENERATED = re.compile(r"\w+_typeattr_\d+\Z")
@@ -84,7 +84,7 @@ def between(old_files: PolicyFiles, new_files: PolicyFiles, built: tuple[bool, b
     before, after = (load(one, to_cache=not fresh) for one, fresh in zip((old_files, new_files), built))
     old, new = before.rules, after.rules
     found = compare_rules(old, new)
-    statements = read_statements(old_files.policy), read_statements(new_files.policy)
+    statements = _read(before, old_files, built[0]), _read(after, new_files, built[1])
     added, removed = _statements(statements, old, new)
     known, now = old.facts.attributes.keys(), new.facts.attributes.keys()
     moved = sorted(type_ for type_ in known & now if old.facts.sides[type_] != new.facts.sides[type_])
@@ -108,6 +108,13 @@ def between(old_files: PolicyFiles, new_files: PolicyFiles, built: tuple[bool, b
         labels_added=_apart(labels[1], labels[0]),
         labels_removed=_apart(labels[0], labels[1]),
     )
+
+
+def _read(policy: TargetPolicy, files: PolicyFiles, built: bool) -> frozenset[str]:
+    """The statements of a policy; kept in the cache of one that will be there the next time."""
+    if built or policy.info is None:
+        return read_statements(files.policy)
+    return kept_statements(files.policy, policy.info.sha256)
 
 
 def _nameable(joins: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
