@@ -156,9 +156,9 @@ def _reasons(target: str, found: Succession, own: frozenset[str], policy: Target
     for access in found.lost:
         yield Reason(Step.PATCH, target, f"no longer: {_in_words(access)}")
     for commands in found.commands:
-        yield Reason(_step_of(commands, own), target, _commands_in_words(commands))
+        yield Reason(_step_of(commands, own), target, commands.text)
     for commands in found.lost_commands:
-        yield Reason(Step.PATCH, target, f"no longer: {_commands_in_words(commands)}")
+        yield Reason(Step.PATCH, target, f"no longer: {commands.text}")
     for type_, attribute in found.joined:
         yield _joined_reason(target, type_, attribute, own, found)
     for type_, attribute in found.left:
@@ -186,13 +186,6 @@ def _in_words(access: AccessChange) -> str:
     condition = f", while {access.condition}" if access.condition else ""
     perms = joined(access.perms)
     return f"allow {access.source} {access.target}:{access.tclass} {{ {perms} }}{condition}"
-
-
-def _commands_in_words(change: XpermChange) -> str:
-    numbers = " ".join(
-        f"0x{first:04x}" if first == last else f"0x{first:04x}-0x{last:04x}" for first, last in change.numbers
-    )
-    return f"allowxperm {change.source} {change.target}:{change.tclass} {change.operation} {{ {numbers} }}"
 
 
 def _joined_reason(target: str, type_: str, attribute: str, own: frozenset[str], found: Succession) -> Reason:

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Optional
 
 from polkit.cli.safe import safe
-from polkit.review import GROUPS, Difference, Entry, Group, Witness, commands_in_words, grouped
+from polkit.review import GROUPS, Difference, Entry, Group, Witness, grouped
 
 _MOST = 20
 _VERDICTS = {
@@ -34,7 +34,7 @@ def diff_lines(found: Difference, verbose: bool) -> Iterator[str]:
     yield from _rule_lines("Allowed by B alone", "more", found.added, most)
     yield from _rule_lines("Allowed by A alone", "less", found.removed, most)
     for where, commands in (("B", found.commands_added), ("A", found.commands_removed)):
-        yield from _section(f"Commands let through by {where} alone", map(commands_in_words, commands), most)
+        yield from _section(f"Commands let through by {where} alone", (one.text for one in commands), most)
     yield from _other_lines(found, most)
     if found.found.labels_added is None:
         yield "Labels were not compared: one of the two has no file contexts beside it."
@@ -79,8 +79,8 @@ def _other_lines(found: Difference, most: int) -> Iterator[str]:
     yield from _section("Types of A alone", between.types_removed, most)
     yield from _section("Attributes joined", (f"{type_}: {name}" for type_, name in between.joined), most)
     yield from _section("Attributes left", (f"{type_}: {name}" for type_, name in between.left), most)
-    commands = {commands_in_words(one) for one in found.commands_added}
-    commands |= {f"no longer: {commands_in_words(one)}" for one in found.commands_removed}
+    commands = {one.text for one in found.commands_added}
+    commands |= {f"no longer: {one.text}" for one in found.commands_removed}
     both = [one for one in relation.more if one in set(relation.less)]
     for title, reasons in (
         ("B allows more for", [one for one in relation.more if one not in both and one not in commands]),

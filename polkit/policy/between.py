@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Optional
 
 from polkit.errors import SourceError
@@ -88,7 +89,7 @@ def between(old_files: PolicyFiles, new_files: PolicyFiles, built: tuple[bool, b
     added, removed = _statements(statements, old, new)
     known, now = old.facts.attributes.keys(), new.facts.attributes.keys()
     moved = sorted(type_ for type_ in known & now if old.facts.sides[type_] != new.facts.sides[type_])
-    labels = tuple(_labels(one, fresh) for one, fresh in zip((old_files, new_files), built))
+    labels = _labels(old_files, new_files, built)
     return Between(
         old=before,
         new=after,
@@ -206,20 +207,40 @@ def _candidates(change: AccessChange, rules: Rules, other: Rules) -> list[tuple[
     return [(key, table[key]) for key in sorted(table, key=order)]
 
 
-def _labels(files: PolicyFiles, built: bool) -> Optional[frozenset[str]]:
-    """The entries of the file contexts, those of an administrator among them; None where there are none."""
-    main = files.file_contexts
-    if built:
-        main = None if files.store is None else files.store / "active/file_contexts"
-    if main is None:
-        return None
-    local = main.with_name(f"{main.name}.local")
-    try:
-        texts = [path.read_text("utf-8", "backslashreplace") for path in (main, local) if path == main or path.exists()]
-    except OSError as error:
-        raise SourceError(f"{main}: {error.strerror}") from error
-    lines = (" ".join(line.split()) for text in texts for line in text.splitlines())
-    return frozenset(line for line in lines if line and not line.startswith("#"))
+def _labels(
+    old: PolicyFiles, new: PolicyFiles, built: tuple[bool, bool]
+) -> tuple[Optional[frozenset[str]], Optional[frozenset[str]]]:
+    """The entries of both's file contexts, those of an administrator among them; None where there are none.
+
+    Those of home directories are written for the users of the machine that builds a store; where both have a store,
+    what they are written from is compared instead.
+    """
+    sides: list[Optional[frozenset[str]]] = []
+    from_stores = old.store is not None and new.store is not None
+    for files, fresh in zip((old, new), built):
+        active = None if files.store is None else files.store / "active"
+        main = files.file_contexts if not fresh else None if active is None else active / "file_contexts"
+        if main is None:
+            sides.append(None)
+            continue
+        beside = [main.with_name(f"{main.name}.local")]
+        if from_stores and active is not None:
+            beside.append(active / "homedir_template")
+        elif not any(built):
+            beside.append(main.with_name(f"{main.name}.homedirs"))
+        sides.append(_entries([main, *(path for path in beside if path.exists())]))
+    return sides[0], sides[1]
+
+
+def _entries(paths: Iterable[Path]) -> frozenset[str]:
+    found: set[str] = set()
+    for path in paths:
+        try:
+            text = path.read_text("utf-8", "backslashreplace")
+        except OSError as error:
+            raise SourceError(f"{path}: {error.strerror}") from error
+        found.update(" ".join(line.split()) for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return frozenset(found - {""})
 
 
 def _apart(one: Optional[frozenset[str]], other: Optional[frozenset[str]]) -> Optional[tuple[str, ...]]:

@@ -53,6 +53,12 @@ class XpermChange(NamedTuple):
     operation: str
     numbers: Ranges
 
+    @property
+    def text(self) -> str:
+        """As an allowxperm rule."""
+        ends = (f"0x{one:04x}" if one == last else f"0x{one:04x}-0x{last:04x}" for one, last in self.numbers)
+        return f"allowxperm {self.source} {self.target}:{self.tclass} {self.operation} {{ {' '.join(ends)} }}"
+
 
 @dataclass(frozen=True)
 class RuleDifference:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from polkit.review.diff import GROUPS, Difference, Entry, Group, Witness, diff, grouped
 from polkit.review.diff_json import diff_object, diff_text
 from polkit.review.inputs import Compared, HostSide
-from polkit.review.meaning import Relation, commands_in_words
+from polkit.review.meaning import Relation
 
 __all__ = [
     "GROUPS",
@@ -16,7 +16,6 @@ __all__ = [
     "HostSide",
     "Relation",
     "Witness",
-    "commands_in_words",
     "diff",
     "diff_object",
     "diff_text",

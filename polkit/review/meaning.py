@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from polkit.policy import Between, XpermChange
+from polkit.policy import Between
 from polkit.review.inputs import Compared
 
 _SILENT = ("dontaudit", "auditallow", "typealias")
@@ -35,9 +35,9 @@ def relation_of(found: Between, a: Compared, b: Compared) -> Relation:
     """Everything that changed but allow rules, by the way that it goes."""
     more, less, silent = [], [], []
     for change in found.rules.gained_xperms:
-        more.append(commands_in_words(change))
+        more.append(change.text)
     for change in found.rules.lost_xperms:
-        less.append(f"no longer: {commands_in_words(change)}")
+        less.append(f"no longer: {change.text}")
     for way, text in _changes(found, a, b):
         if way in ("more", "both"):
             more.append(text)
@@ -91,9 +91,3 @@ def statement_way(text: str, is_new: bool, fresh: Iterable[str]) -> str:
     if kind in _LABELLING and not set(fresh).isdisjoint(words[1:3]):
         return "neither"  # a domain, or an object, that the other policy does not know at all
     return "both"
-
-
-def commands_in_words(change: XpermChange) -> str:
-    """The commands as an allowxperm rule has them."""
-    numbers = (f"0x{one:04x}" if one == last else f"0x{one:04x}-0x{last:04x}" for one, last in change.numbers)
-    return f"allowxperm {change.source} {change.target}:{change.tclass} {change.operation} {{ {' '.join(numbers)} }}"

@@ -192,6 +192,14 @@ def test_every_form_of_a_module_is_read(host: Path, tmp_path: Path) -> None:
     assert found.found.labels_added == ("/opt/x system_u:object_r:data_t:s0",)
 
 
+def test_labels_of_home_directories_count(differ: Differ, host: Path, tmp_path: Path) -> None:
+    home = '(filecon "HOME_DIR/models(/.*)?" any (system_u object_r data_t ((s0) (s0))))'
+    found = differ(READ, READ + home)
+    line = "HOME_DIR/models(/.*)? system_u:object_r:data_t:s0"
+    assert (found.verdict, found.found.labels_added) == ("incomparable", (line,))
+    assert diff(host, tmp_path / "b/mine.cil", str(host)).found.labels_added == (line,)
+
+
 def test_whole_policies_and_a_binary_one_without_its_store(host: Path, tmp_path: Path, differ: Differ) -> None:
     assert diff(host, host).verdict == "equivalent"
     (binary,) = host.glob("etc/selinux/*/policy/policy.*")
