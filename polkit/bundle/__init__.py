@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from polkit.bundle.archive import SUFFIXES
+from polkit.bundle.claims import as_file_contexts, read_claims
 from polkit.bundle.installed import Difference, Installed, check_installed, installed_text
 from polkit.bundle.job import Packaged, package, packaged_text
 from polkit.bundle.released import Released, Side, read_released, released_module
@@ -26,12 +27,14 @@ __all__ = [
     "Released",
     "Side",
     "Verification",
+    "as_file_contexts",
     "check_installed",
     "cil_of",
     "installed_text",
     "new_project",
     "package",
     "packaged_text",
+    "read_claims",
     "read_released",
     "released_module",
     "verification_text",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+from polkit.bundle import as_file_contexts, read_claims
 from polkit.errors import UsageError
 from polkit.policy import (
     AccessChange,
@@ -127,7 +128,18 @@ def diff(
     with both_built(files, info, one.modules, other.modules) as built:
         chosen = tuple(side.files or made for side, made in zip((one, other), built))
         found = between(chosen[0], chosen[1], (not whole[0], not whole[1]))
+    if build == "binary":
+        found = _with_own_labels(found, one, other)
     return _concluded(one, other, str(files.policy), build, found)
+
+
+def _with_own_labels(found: Between, a: Compared, b: Compared) -> Between:
+    """Without a module store, the labels that the modules themselves set are compared."""
+    old, new = (
+        {line for module in side.modules for line in as_file_contexts(read_claims(module.cil).contexts).splitlines()}
+        for side in (a, b)
+    )
+    return replace(found, labels_added=tuple(sorted(new - old)), labels_removed=tuple(sorted(old - new)))
 
 
 def _concluded(a: Compared, b: Compared, policy: Optional[str], build: str, found: Between) -> Difference:

@@ -205,12 +205,13 @@ def test_whole_policies_and_a_binary_one_without_its_store(host: Path, tmp_path:
     (binary,) = host.glob("etc/selinux/*/policy/policy.*")
     shutil.copy(binary, tmp_path / "alone")
     (tmp_path / "mine.te").write_text(source())
+    (tmp_path / "mine.fc").write_text("/opt/x(/.*)?\tsystem_u:object_r:data_t:s0\n")
     found = diff(tmp_path / "alone", tmp_path / "mine.te", str(tmp_path / "alone"))
-    assert (found.build, found.verdict) == ("binary", "more-permissive")
+    assert (found.build, found.verdict) == ("binary", "incomparable")
     assert [entry[1:5] for entry in found.added] == [("container_t", "data_t", "file", ("read",))]
-    assert found.found.labels_added is None
+    assert found.found.labels_added == ("/opt/x(/.*)? system_u:object_r:data_t:s0",)
     both = diff(tmp_path / "alone", tmp_path / "alone")
-    assert (both.build, both.verdict) == ("whole", "equivalent")
+    assert (both.build, both.verdict, both.found.labels_added) == ("whole", "equivalent", None)
 
 
 @pytest.mark.parametrize(
