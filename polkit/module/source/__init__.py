@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from polkit.module.source.cil import CilBlock, CilEntry, CilItem, CilStatement, read_cil, render_cil_entries
 from polkit.module.source.fc import FileBlock, FileEntry, FileLabel, read_fc, render_fc_entries
 from polkit.module.source.limits import LARGEST
 from polkit.module.source.render import render_source
@@ -27,6 +28,10 @@ __all__ = [
     "LARGEST",
     "Block",
     "Call",
+    "CilBlock",
+    "CilEntry",
+    "CilItem",
+    "CilStatement",
     "Constraint",
     "Declaration",
     "ExtendedRule",
@@ -43,8 +48,10 @@ __all__ = [
     "Statement",
     "Transition",
     "read_by_grammar",
+    "read_cil",
     "read_fc",
     "read_te",
+    "render_cil_entries",
     "render_fc_entries",
     "render_source",
 ]
