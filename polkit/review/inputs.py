@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import hashlib
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Optional
@@ -48,10 +49,14 @@ class Compared:
 
 
 def is_policy(path: Path) -> bool:
-    """Whether a path is a binary policy or a root with one. Raises SourceError for what is not there or is closed."""
+    """Whether a path is a binary policy or a root with one. Raises SourceError for what is not there or is closed,
+    UsageError for a pipe or a device: the one that waits for a writer would never be read."""
     try:
-        if path.is_dir():
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
             return (path / "etc/selinux").is_dir()
+        if not stat.S_ISREG(mode):
+            raise UsageError(f"{path} is neither a file nor a directory", "name a module, a bundle or a policy")
         with path.open("rb") as file:
             return file.read(len(_POLICY_MAGIC)) == _POLICY_MAGIC
     except OSError as error:

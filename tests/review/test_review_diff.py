@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -242,6 +243,9 @@ def test_modules_need_a_policy_and_paths_something_there(tmp_path: Path, host: P
         diff(tmp_path / "m.te", tmp_path / "m.te")
     with pytest.raises(SourceError, match="No such file"):
         diff(tmp_path / "m.te", tmp_path / "gone", str(host))
+    os.mkfifo(tmp_path / "pipe.te")
+    with pytest.raises(UsageError, match="neither a file nor a directory"):
+        diff(tmp_path / "m.te", tmp_path / "pipe.te", str(host))
 
 
 @pytest.mark.heavy
