@@ -76,11 +76,11 @@ def expand(headers: Headers) -> tuple[Expansion, ...]:
 
 def _expanded(headers: Headers, wanted: dict[str, Definition]) -> dict[str, str]:
     """What m4 makes of a call of each; those that it breaks off at are left out, one run each."""
-    before = _before(headers)
+    before = prelude(headers)
     names = list(wanted)
     for _ in range(_MOST_BROKEN):
         mark = f"@@{secrets.token_hex(8)}@"
-        run = _run(before + "".join(_call(mark, number, wanted[name]) for number, name in enumerate(names)) + mark)
+        run = run_m4(before + "".join(_call(mark, number, wanted[name]) for number, name in enumerate(names)) + mark)
         parts = re.split(rf"^{mark}(\d*)\n?", run.output, flags=re.MULTILINE)
         if run.status == 0 and parts[1::2] == [*map(str, range(len(names))), ""]:
             return dict(zip(names, parts[2::2]))
@@ -92,8 +92,11 @@ def _expanded(headers: Headers, wanted: dict[str, Definition]) -> dict[str, str]
     raise CompileError(f"m4 can't expand the interfaces of {headers.directory}: {said[:200]}", output=run.complaints)
 
 
-def _before(headers: Headers) -> str:
-    """Everything up to the calls. A definition never takes the place of a macro that is there already."""
+def prelude(headers: Headers) -> str:
+    """What m4 reads before a text that calls the headers' interfaces: definitions, and nothing that reaches outside.
+
+    A definition never takes the place of a macro that is there already.
+    """
     options = "".join(f"define(`{word}',`{value}')dnl\n" for word, value in headers.options)
     bodies = "".join(f"ifdef(`{one.name}',,`define(`{one.name}',`{one.body}')')dnl\n" for one in headers.definitions)
     return f"{_without(_REACHING_OUT)}{options}{headers.support}{_OVERRIDES}{bodies}{_without(_DEFINING)}"
@@ -110,7 +113,8 @@ def _call(mark: str, number: int, one: Definition) -> str:
     return f"{mark}{number}\n{one.name}({arguments})\n\n"
 
 
-def _run(text: str) -> ToolRun:
+def run_m4(text: str) -> ToolRun:
+    """What m4 makes of ``text`` (Latin-1) under the limits of every tool. Raises MissingDependency, CompileError."""
     with tempfile.TemporaryDirectory(prefix="polkit-") as scratch:
         room = Path(scratch)
         (room / "calls.m4").write_text(text, encoding="latin-1")

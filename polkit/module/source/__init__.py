@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from polkit.module.source.cil import CilBlock, CilEntry, CilItem, CilStatement, read_cil, render_cil_entries
+from polkit.module.source.expanding import expand_te
 from polkit.module.source.fc import FileBlock, FileEntry, FileLabel, read_fc, render_fc_entries
 from polkit.module.source.limits import LARGEST
 from polkit.module.source.render import render_source
@@ -47,6 +48,7 @@ __all__ = [
     "Source",
     "Statement",
     "Transition",
+    "expand_te",
     "read_by_grammar",
     "read_cil",
     "read_fc",
