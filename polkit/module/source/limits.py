@@ -12,7 +12,7 @@ LONGEST = 8191
 """Characters of a word that checkmodule's scanner takes (flex, YYLMAX)."""
 
 _REACHING_OUT = re.compile(
-    r"\b(?:(?:e?syscmd|builtin|indir|s?include|undivert|debugfile|mkstemp|maketemp)(?=\()"
+    r"#[^\n]*|\b(?:(?:e?syscmd|builtin|indir|s?include|undivert|debugfile|mkstemp|maketemp)(?=\()"
     r"|(?:changequote|changecom|changeword|define|undefine|pushdef|popdef|m4wrap|divert)(?=\())",
     re.ASCII,
 )
@@ -41,8 +41,7 @@ def refuse_outsized(text: str, name: str, largest: int = LARGEST) -> None:
 def refuse_reaching_out(text: str, name: str) -> None:
     """Raises SourceError where m4 would be told to run, read or redefine something, outside comments."""
     for found in _REACHING_OUT.finditer(text):
-        begun = text.rfind("\n", 0, found.start()) + 1
-        if "#" not in text[begun : found.start()]:
+        if not found[0].startswith("#"):
             line, _ = place(text, found.start())
             raise SourceError(
                 f"{name}:{line}: {found[0]} makes m4 run, read or redefine something: it is not read",

@@ -25,8 +25,8 @@ from polkit.module.source.statements import (
 from polkit.module.source.words import argument, is_name, plain_set
 from polkit.module.te_reading import NameSet
 
-# A bare word ends where no other can begin: otherwise one long word could be taken for two in a million ways.
-_SET = r"(~?\s*\{[^{}()`'#;:]*\}|~?[\w$.@-]*[\w$.*@-](?![\w$.*@-]))"
+# No text is to be tried in many ways: a bare word ends where no other can begin, and white space belongs to one party.
+_SET = r"((?:~\s*)?\{[^{}()`'#;:]*\}|~?[\w$.@-]*[\w$.*@-](?![\w$.*@-]))"
 _NOT_PLAIN = (
     r"policy_module|interface|template|gen_require|optional_policy|tunable_policy|ifdef|ifndef|ifelse|gen_context|if|and|or"
     r"|xor|not|eq"
@@ -39,7 +39,7 @@ _PATTERNS = {
     "declared": r"(type|attribute|attribute_role|bool|tunable)\s+([\w.$*@-]+)\s*((?:,[^;{}()`'#,]*)*);",
     "joined": r"(typeattribute|roleattribute|permissive|typebounds)\s+([\w.$*@-]+)((?:\s[^;{}()`'#]*)?);",
     "role": rf"role\s+([\w.$*@-]+)\s+types\s+{_SET}\s*;",
-    "under": r"(tunable_policy|ifdef|ifndef)\(\s*(?:`([^`'()#]*)'|([\w$ ]*))\s*,\s*(`+)",
+    "under": r"(tunable_policy|ifdef|ifndef)\(\s*(?:`([^`'()#]*)'|([\w$]+))\s*,\s*(`+)",
     "branch": r"('+)\s*,\s*(`+)",
     "transition": rf"(type_transition|type_change|type_member)\s+{_SET}\s*{_SET}\s*:\s*{_SET}\s*([\w.$-]+)\s*;",
     "define": r"(interface|template)\(\s*`\s*([A-Za-z]\w*)\s*'\s*,\s*(`+)",
@@ -53,7 +53,8 @@ _PATTERNS = {
 }
 _NEEDED = {
     "class": rf"class\s+([\w.$-]+)\s*{_SET}\s*;",
-    "listed": r"(type|attribute|role|attribute_role|user|bool|tunable|sensitivity|category)\s+([\w.$*@,\s-]+);",
+    "listed": r"(type|attribute|role|attribute_role|user|bool|tunable|sensitivity|category)\s+"
+    r"([\w.$*@-][\w.$*@,\s-]*);",
 }
 _MASTER = re.compile("|".join(f"(?P<{name}>{text})" for name, text in _PATTERNS.items()), re.ASCII)
 _MASTER_NEEDED = re.compile(

@@ -22,7 +22,7 @@ def policy_sources() -> Optional[Path]:
 def sources(suffix: str) -> list[tuple[str, str]]:
     """Name and text of every source with that suffix; none where the package can't be had."""
     modules = policy_sources()
-    paths = [] if modules is None else sorted(modules.glob(f"*/*{suffix}"))
+    paths = [] if modules is None else sorted(_CACHE.rglob(f"*{suffix}"))
     return [(f"{path.parent.name}/{path.name}", path.read_text(encoding="utf-8")) for path in paths]
 
 
