@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from polkit.config import DEFAULT_FILE, load_config
 from polkit.errors import SourceError, UsageError
 from polkit.module import run_tool
 
@@ -15,7 +16,8 @@ _DECLARED = re.compile(r"\((type|typealias|boolean)\s+([A-Za-z_][A-Za-z0-9_.$-]*
 
 
 def module_files(named: Iterable[Path]) -> tuple[Path, ...]:
-    """Each file as it is; of a directory its one ``.pp``, else its one ``.cil``. Raises UsageError, SourceError."""
+    """Each file as it is; of a directory its one ``.pp``, else its one ``.cil``, and of a module project only what has
+    the module's name: optional ones may lie beside it. Raises UsageError, SourceError."""
     return tuple(_module_file(path) for path in named)
 
 
@@ -24,10 +26,12 @@ def _module_file(path: Path) -> Path:
         if not path.is_dir():
             return path
         there = sorted(path.iterdir())
+        project = path / DEFAULT_FILE
+        name = load_config(project).module.name if project.is_file() else None
     except OSError as error:
         raise SourceError(f"{path} can't be read: {error.strerror or error}") from error
     for suffix in (_PACKAGE, _SOURCE):
-        found = [one for one in there if one.suffix == suffix and one.is_file()]
+        found = [one for one in there if one.suffix == suffix and name in (None, one.stem) and one.is_file()]
         if len(found) == 1:
             return found[0]
         if found:

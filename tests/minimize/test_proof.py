@@ -375,6 +375,20 @@ def test_a_giant(small_root: Path, tmp_path: Path) -> None:
         prove(giant, Request(logs=("/dev/null",), policy=str(small_root)))
 
 
+def test_of_a_project_its_own_module_is_proven(small_root: Path, tmp_path: Path) -> None:
+    """And not an optional one that lies beside its source."""
+    (tmp_path / "polkit.toml").write_text('[module]\nname = "own"\n')
+    (tmp_path / "own.te").write_text(
+        "module own 1.0;\nrequire { type container_t; type data_t; class file read; }\n"
+        "allow container_t data_t:file read;\n"
+    )
+    (tmp_path / "more.cil").write_text("(allow container_t data_t (file (write)))\n")
+    log = tmp_path / "audit.log"
+    log.write_text(read() + "\n")
+    found = prove(tmp_path, Request((str(log),), str(small_root), extend=True))
+    assert (found.module, found.covered, found.extra) == ("own", True, ())
+
+
 def test_what_is_no_module(small_root: Path, tmp_path: Path) -> None:
     request = Request(logs=("/dev/null",), policy=str(small_root))
     with pytest.raises(SourceError, match="no module"):

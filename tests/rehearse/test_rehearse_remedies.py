@@ -257,6 +257,7 @@ def test_a_plan_that_is_not_there(scenario_file: WriteScenario, tmp_path: Path) 
         (("a.te", "b.fc"), "holds no module"),
         (("a.pp", "b.pp"), "several modules: a.pp, b.pp"),
         (("a.cil", "b.cil"), "several modules: a.cil, b.cil"),
+        (("polkit.toml", "a.te", "a-optional.cil"), "holds no module"),
     ],
 )
 def test_a_directory_of_no_one_module(
@@ -265,7 +266,7 @@ def test_a_directory_of_no_one_module(
     place = tmp_path / "module"
     place.mkdir()
     for name in there:
-        (place / name).write_text("")
+        (place / name).write_text('[module]\nname = "a"\n' if name == "polkit.toml" else "")
     with pytest.raises(UsageError, match=named):
         rehearse(RehearsalRequest(scenario_file(), modules=(place,)))
 

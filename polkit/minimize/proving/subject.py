@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Optional
 
-from polkit.config import check_module_name
+from polkit.config import DEFAULT_FILE, check_module_name, load_config
 from polkit.errors import CompileError, SourceError, UsageError
 from polkit.model import IDENTIFIER
 from polkit.module import build_package, run_tool
@@ -122,8 +122,9 @@ def rule_sources(subject: Subject) -> frozenset[str]:
 
 
 def _module_of_directory(directory: Path) -> Path:
-    """The file that would be installed, of the name in ``plan.json``, else the only one there is."""
-    name = claims(directory).name
+    """The file that would be installed, of the name in ``plan.json`` or ``polkit.toml`` (optional modules may lie
+    beside a project's own), else the only one there is."""
+    name = claims(directory).name or _project_name(directory)
     for suffix in _SUFFIXES:
         try:
             found = sorted(directory.glob(f"*{suffix}")) if name is None else [directory / f"{name}{suffix}"]
@@ -135,6 +136,11 @@ def _module_of_directory(directory: Path) -> Path:
         if found:
             return found[0]
     raise SourceError(f"{directory} holds no module", "generate writes none where no rule and no label is needed")
+
+
+def _project_name(directory: Path) -> Optional[str]:
+    config = directory / DEFAULT_FILE
+    return load_config(config).module.name if config.is_file() else None
 
 
 def _read(path: Path) -> bytes:
