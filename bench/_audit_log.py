@@ -39,10 +39,12 @@ _NAME, _INODE = re.compile(r"\bf\d{3}\.bin\b"), re.compile(r"\bino(?:de)?=\d+")
 _SHAPES = 700
 
 
-def write_log(path: Path, events: int, levels: str, seed: int = 5) -> None:
-    """Write ``events`` events of four lines; ``levels`` is ``few``, ``random`` or ``files``."""
+def write_log(path: Path, events: int, levels: str, seed: int = 5, denials_alone: bool = False) -> None:
+    """Write ``events`` events of four lines, or of each the denial alone; ``levels`` is ``few``, ``random`` or
+    ``files``."""
     with path.open("wb") as file:
-        file.writelines(_events(events, levels, random.Random(seed)))
+        for event in _events(events, levels, random.Random(seed)):
+            file.write(event[: event.index(b"\n") + 1] if denials_alone else event)
 
 
 def _events(events: int, levels: str, chance: random.Random) -> Iterator[bytes]:

@@ -21,7 +21,8 @@ from _audit_log import write_log
 
 EVENTS = 250_000
 FEW_LINES = 20_000
-"""Of the log with random levels audit2allow reads so many records: its time grows faster than they do."""
+"""With random levels audit2allow reads so many lines, each a denial: its time grows faster than they do. ``short`` are
+these, ``whole`` the same with the three other records of each event."""
 ROUNDS = 5
 MEGABYTE = 1_000_000
 POLKIT = str(Path(sys.executable).with_name("polkit"))
@@ -93,12 +94,13 @@ def main() -> None:
 
 def measure(folder: Path, events: int, root: Path, policy: Path) -> list[Bar]:
     """Write the logs, run everybody, and hold the bars."""
-    logs = {name: folder / f"{name}.log" for name in ("few", "random", "files", "half", "short")}
+    logs = {name: folder / f"{name}.log" for name in ("few", "random", "files", "half", "short", "whole")}
     write_log(logs["few"], events, "few")
     write_log(logs["random"], events, "random")
     write_log(logs["files"], events, "files")
     write_log(logs["half"], events // 2, "few")
-    write_log(logs["short"], min(FEW_LINES, events), "random")
+    write_log(logs["short"], min(FEW_LINES, events), "random", denials_alone=True)
+    write_log(logs["whole"], min(FEW_LINES, events), "random")
     size = logs["few"].stat().st_size
     print(f"{size / MEGABYTE:,.0f} MB, {4 * events:,} lines, {events:,} AVC records; {os.cpu_count()} processors")
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "POLKIT_CACHE": "off"}
@@ -126,6 +128,7 @@ def measure(folder: Path, events: int, root: Path, policy: Path) -> list[Bar]:
         {
             "polkit explain, few": [*explain, str(logs["few"])],
             "polkit explain, short": [*explain, str(logs["short"])],
+            "polkit explain, whole": [*explain, str(logs["whole"])],
             "audit2allow, few": audit2allow(logs["few"], policy),
             "audit2allow, short": audit2allow(logs["short"], policy),
         },
@@ -133,7 +136,11 @@ def measure(folder: Path, events: int, root: Path, policy: Path) -> list[Bar]:
         1,
     )
     warm_environment = {**environment, "POLKIT_CACHE": "on"}
-    warm = best({"polkit explain, short, warm": [*explain, str(logs["short"])]}, warm_environment, 3)
+    warm = best(
+        {f"polkit explain, {name}, warm": [*explain, str(logs[name])] for name in ("short", "whole")},
+        warm_environment,
+        3,
+    )
     found = {**quick, **slow, **warm}
     for name, one in found.items():
         print(f"{name:28} {one.seconds:8.2f} s {one.memory / MEGABYTE:8.0f} MB")
