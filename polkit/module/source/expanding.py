@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 
-from polkit.errors import SourceError
+from polkit.errors import CompileError, SourceError
 from polkit.module.expansion import prelude, run_m4
 from polkit.module.headers import Headers
 from polkit.module.source.limits import LARGEST, refuse_misleading, refuse_outsized, refuse_reaching_out
@@ -18,14 +18,17 @@ def expand_te(text: str, name: str, headers: Headers, largest: int = LARGEST) ->
     """``text`` with the macros of ``headers`` expanded, as checkmodule takes it; a macro nobody defines stays a call.
 
     ``name`` is what messages call the source. Raises SourceError for a text that ``read_te`` would refuse for what m4
-    would do with it, for one whose quotes don't end and for one that grows too large; MissingDependency without m4,
-    CompileError when m4 does not come to an end.
+    would do with it, for one whose quotes don't end, that grows too large or that m4 does not come to an end with;
+    MissingDependency without m4.
     """
     refuse_outsized(text, name, largest)
     refuse_reaching_out(text, name)
     refuse_misleading(text, name)
     mark = f"@@{secrets.token_hex(8)}@"
-    run = run_m4(f"{prelude(headers)}{mark}\n{text}\n{mark}\n")
+    try:
+        run = run_m4(f"{prelude(headers)}{mark}\n{text}\n{mark}\n")
+    except CompileError as error:
+        raise SourceError(f"{name}:1: {error}") from None
     parts = run.output.split(mark)
     if run.status != 0 or len(parts) != 3:
         said = (run.complaints.strip().splitlines() or ["a quote or parenthesis does not end"])[0]

@@ -13,9 +13,11 @@ LONGEST = 8191
 
 _REACHING_OUT = re.compile(
     r"#[^\n]*|\b(?:(?:e?syscmd|builtin|indir|s?include|undivert|debugfile|mkstemp|maketemp)(?=\()"
-    r"|(?:changequote|changecom|changeword|define|undefine|pushdef|popdef|m4wrap|divert)(?=\())",
+    r"|(?:changequote|changecom|changeword|define|undefine|pushdef|popdef|m4wrap|divert)(?=\()"
+    r"|(?:decl|gen)_(?:sens|cats|dominance)\w*(?=\())",
     re.ASCII,
 )
+"""The last are loops of the reference policy's own, as long as their argument says."""
 DEEPEST = 50
 """Blocks inside blocks. The reference policy has seven."""
 _MARKS = re.compile(r"(?:#|\bdnl\b)[^\n]*|[`'(){}]", re.ASCII)
@@ -44,7 +46,7 @@ def refuse_reaching_out(text: str, name: str) -> None:
         if not found[0].startswith("#"):
             line, _ = place(text, found.start())
             raise SourceError(
-                f"{name}:{line}: {found[0]} makes m4 run, read or redefine something: it is not read",
+                f"{name}:{line}: {found[0]} makes m4 run, read, redefine or repeat something: it is not read",
                 hint="a policy module has no use for it; write what it stands for",
             )
 
