@@ -11,7 +11,7 @@ from polkit.module.headers import Headers
 from polkit.module.source.limits import LARGEST, refuse_misleading, refuse_outsized, refuse_reaching_out
 
 LARGEST_EXPANDED = 16 << 20
-"""Characters. The largest of Debian's modules, sysadm, has 4 million after m4."""
+"""Characters. The largest of Debian's modules, sysadm, has 2.6 million after m4."""
 
 
 def expand_te(text: str, name: str, headers: Headers, largest: int = LARGEST) -> str:
