@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from polkit.policy.constraints import Constraint, read_constraints
 from polkit.policy.ports import PortContexts, read_ports
@@ -67,13 +68,17 @@ def read_facts(setools: SetoolsModule, policy: SetoolsPolicy) -> Facts:
         users=frozenset(u.name for u in policy.users()),
         roles={r.name: frozenset(t.name for t in r.types()) for r in policy.roles()},
         dominated={r.name: below for r in policy.roles() if (below := frozenset(d.name for d in r.dominated_roles))},
-        role_allows=frozenset(
-            (rule.source.name, rule.target.name) for rule in policy.rbacrules() if rule.ruletype.name == "allow"
-        ),
+        role_allows=_read_role_allows(policy),
         bounds={b.child.name: b.parent.name for b in policy.bounds() if b.ruletype.name == "typebounds"},
         constraints=read_constraints(policy, types),
         ports=read_ports(policy),
     )
+
+
+def _read_role_allows(policy: SetoolsPolicy) -> frozenset[tuple[str, str]]:
+    """All that setools counts, and nothing behind the last: to list 400 role transitions takes it 0.15 s."""
+    allows = (rule for rule in policy.rbacrules() if rule.ruletype.name == "allow")
+    return frozenset((rule.source.name, rule.target.name) for rule in islice(allows, policy.role_allow_count))
 
 
 def sides_of(attributes: Mapping[str, frozenset[str]]) -> Mapping[str, frozenset[str]]:

@@ -152,6 +152,7 @@ class SetoolsPolicy(Protocol):
     version: int
     mls: bool
     handle_unknown: Any
+    role_allow_count: int
 
     def classes(self) -> Iterator[SetoolsClass]: ...
     def types(self) -> Iterator[SetoolsType]: ...
