@@ -1,9 +1,9 @@
 """The quick way through a plain audit.log: the kernel's AVC records are counted by what their bytes have in common.
 
 A record of a shape that has not been seen goes the slow way, through ``scan`` and the grammar. What differs between it
-and others of its shape are the process id, the time, the serial and the two levels, nothing else; so those are counted
-without being read. A line that isn't of the one form known here goes the slow way too. Both ways count alike: which
-one a record takes is a matter of time only.
+and others of its shape are the process id, the time, the serial and the two levels, nothing else (once enough examples
+are kept of an access, the file too); so those are counted without being read. A line that isn't of the one form known
+here goes the slow way too. Both ways count alike: which one a record takes is a matter of time only.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _LEVEL = re.compile(rb"s\d\S*\Z")
 _NO_LEVELS = -1
 _TWO_CATEGORIES = re.compile(rb"s0:c(0|[1-9]\d{0,3}),c(0|[1-9]\d{0,3})\Z")
 _NO_CATEGORIES = b"s0"
-_HIGHEST = (b"\xff", b"\xff")
 _MOST_PAIRS = 1 << 13
 _MOST_BUCKETS = 1 << 14
 _MANY_EVENTS = 8
+_MANY_ODD = 64
 _BACK, _AHEAD = 1 << 14, 1 << 17
 _MOST_KNOWN = 1 << 14
 
@@ -113,7 +113,7 @@ class PlainLines:
         starts: dict[int, None] = {}
         for found in _ODD.finditer(block):
             starts[found.start()] = None
-            if len(starts) > 64 + records or not _RECORD_HEAD.match(block, found.start()):
+            if len(starts) > _MANY_ODD + records or not _RECORD_HEAD.match(block, found.start()):
                 return None
         if block.count(b"avc:") != records:
             at = block.find(b"avc:")
@@ -121,7 +121,7 @@ class PlainLines:
                 start = block.rfind(b"\n", 0, at)
                 if not _RECORD.match(block, start):
                     starts[start] = None
-                    if len(starts) > 64 + records:
+                    if len(starts) > _MANY_ODD + records:
                         return None
                 at = block.find(b"avc:", at + 1)
         return sorted(starts)
