@@ -13,7 +13,7 @@ from typing import BinaryIO, Callable, NamedTuple, Optional
 
 from polkit.audit.blocks import BLOCK, as_utf8, is_plain
 from polkit.audit.events import EventWindow
-from polkit.audit.lanes import REACH, count_content, tell_rest
+from polkit.audit.lanes import HEADS, REACH, count_content, tell_rest
 from polkit.audit.ledger_file import is_ledger
 from polkit.audit.other_process import Send, other_process, received
 from polkit.audit.tally import ReadOptions, Tally
@@ -21,8 +21,6 @@ from polkit.errors import SourceError
 
 SMALLEST = 1 << 25
 """Bytes. Less isn't worth a second process."""
-
-_HEADS = (b"\ntype=", b"\nnode=")
 
 
 def middle(path: Path) -> Optional[int]:
@@ -39,14 +37,14 @@ def middle(path: Path) -> Optional[int]:
             return None
         stream.seek(size // 2)
         data = stream.read(BLOCK)
-    places = [at for at in map(data.find, _HEADS) if at >= 0]
+    places = [at for at in map(data.find, HEADS) if at >= 0]
     return size // 2 + min(places) + 1 if places else None
 
 
 def is_audit_log(head: bytes) -> bool:
     """Whether every line begins a record: then none goes on in the next line, and events begin with their denials."""
     lines = head.count(b"\n")
-    return lines > 0 and lines - 1 <= sum(head.count(start) for start in _HEADS) <= lines
+    return lines > 0 and lines - 1 <= sum(head.count(start) for start in HEADS) <= lines
 
 
 class _Counted(NamedTuple):

@@ -20,7 +20,8 @@ REACH = 1 << 16
 
 _SIZE = 1 << 18
 _LONGEST = 1 << 21
-_HEADS = (b"\ntype=", b"\nnode=")
+HEADS = (b"\ntype=", b"\nnode=")
+"""How the lines of an audit.log begin, each with the line end before it."""
 
 
 class _Lines(NamedTuple):
@@ -98,7 +99,7 @@ def _whole_lines(blocks: Iterable[bytes]) -> Iterator[_Lines]:
             cut = data.rfind(b"\n", 0, data.rfind(b"\n"))
             held = []
         if cut > 0 or (cut == 0 and held):
-            yield _Lines(b"".join((*held, data[:cut])), whole=True, stands_alone=data.startswith(_HEADS, cut))
+            yield _Lines(b"".join((*held, data[:cut])), whole=True, stands_alone=data.startswith(HEADS, cut))
             data = data[cut:]
         elif len(data) > _LONGEST:
             yield _Lines(data[1:], whole=False, stands_alone=False)

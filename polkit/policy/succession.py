@@ -41,7 +41,6 @@ from polkit.policy.whatif import (
 
 STRUCTURAL = frozenset(("file_type", "device_node", "port_type"))
 """Attributes that a new type of a file, a device node or a port joins to exist."""
-_KIND_OF_PROCESS = "domain"
 _SECONDS = 300
 _WORD = re.compile(r"[^\s:;{}(),\"]+")
 

@@ -105,9 +105,7 @@ def _texts(shipment: Shipment, build: TargetBuild, release: Release) -> dict[str
         "vendor": module.vendor or module.contact or "not stated",
         "year": time.gmtime(shipment.epoch).tm_year if shipment.epoch else "",
         "license": module.license or "not stated",
-        "license_files": sorted(
-            {_COMMON[one] for one in re.findall(r"[A-Za-z0-9.+-]+", module.license) if one in _COMMON}
-        ),
+        "license_files": sorted({_COMMON[one] for one in _WORD.findall(module.license) if one in _COMMON}),
         "maintainer": module.contact or f"{_person(module.vendor or project.name)} <nobody@example.invalid>",
         "date": time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(package_time(shipment))),
         "description": _described(paragraphs(shipment, [build])),

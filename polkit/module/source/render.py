@@ -20,8 +20,6 @@ from polkit.module.source.statements import (
 )
 from polkit.module.source.words import written_argument, written_set
 
-_CONDITIONAL = ("tunable_policy", "ifdef", "ifndef", "interface", "template")
-
 
 def render_source(statements: Iterable[Statement]) -> str:
     """The statements, one a line, blocks indented by tabs, without remarks."""
