@@ -13,6 +13,7 @@ from polkit.config.names import (
 )
 from polkit.config.sections import (
     CONTAINER_DOMAINS,
+    FINDING_SEVERITIES,
     RISK_LEVELS,
     SECTIONS,
     Config,
@@ -20,12 +21,15 @@ from polkit.config.sections import (
     Gates,
     Minimize,
     Module,
+    Review,
     Target,
+    Zone,
 )
 
 __all__ = [
     "CONTAINER_DOMAINS",
     "DEFAULT_FILE",
+    "FINDING_SEVERITIES",
     "MODULE_NAME",
     "MODULE_VERSION",
     "RELEASE",
@@ -36,7 +40,9 @@ __all__ = [
     "Gates",
     "Minimize",
     "Module",
+    "Review",
     "Target",
+    "Zone",
     "check_module_name",
     "check_module_version",
     "check_target_name",

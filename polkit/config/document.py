@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Optional, get_type_hints
 
 from polkit.config.names import MODULE_NAME, MODULE_VERSION
-from polkit.config.sections import SECTIONS
+from polkit.config.sections import FINDING_SEVERITIES, SECTIONS, Zone
 
 BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
 """The markers in ``docs/polkit-toml.md`` between which the tables stand."""
 
 _WORDS = {
     str: "text",
+    int: "whole number",
     Optional[str]: "text",
     bool: "true/false",
     Optional[int]: "whole number",
@@ -28,6 +29,7 @@ _WORDS = {
 }
 _SCHEMAS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
+    int: {"type": "integer"},
     Optional[str]: {"type": "string"},
     bool: {"type": "boolean"},
     Optional[int]: {"type": "integer"},
@@ -40,7 +42,7 @@ _PATTERNS = {"name": MODULE_NAME.pattern, "version": MODULE_VERSION.pattern}
 def tables() -> str:
     """A Markdown heading and table for each section: key, kind, default, meaning."""
     lines: list[str] = []
-    for name, kind in SECTIONS.items():
+    for name, kind in (*SECTIONS.items(), ("review.zones.NAME", Zone)):
         lines += [f"### `[{_heading(name)}]`", "", kind.__doc__ or "", ""]
         lines += ["| key | kind | default | meaning |", "|---|---|---|---|"]
         hints = get_type_hints(kind)
@@ -49,6 +51,8 @@ def tables() -> str:
             words = " or ".join(f"`{choice}`" for choice in choices) if choices else _WORDS[hints[key.name]]
             lines.append(f"| `{key.name}` | {words} | {_default(key.default)} | {key.metadata['meaning']} |")
         lines.append("")
+    lines += ["### `[review.severity]`", "", 'How grave findings are in this project: `PK010 = "info"`.', ""]
+    lines += [f"Each is one of {', '.join(f'`{word}`' for word in FINDING_SEVERITIES)}.", ""]
     return "\n".join(lines)
 
 
@@ -56,6 +60,14 @@ def schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of a parsed polkit.toml."""
     properties: dict[str, Any] = {name: _section_schema(kind) for name, kind in SECTIONS.items()}
     properties["targets"] = {"type": "object", "additionalProperties": properties["targets"]}
+    properties["review"]["properties"] |= {
+        "zones": {"type": "object", "additionalProperties": _section_schema(Zone)},
+        "severity": {
+            "type": "object",
+            "patternProperties": {"^PK[0-9]{3}$": {"enum": list(FINDING_SEVERITIES)}},
+            "additionalProperties": False,
+        },
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "polkit.toml",

@@ -13,7 +13,18 @@ from types import MappingProxyType
 from typing import Any, Callable, Optional, get_type_hints
 
 from polkit.config.names import check_module_name, check_module_version, check_release, check_target_name
-from polkit.config.sections import SECTIONS, Config, EvidenceShown, Gates, Minimize, Module, Target
+from polkit.config.sections import (
+    FINDING_SEVERITIES,
+    SECTIONS,
+    Config,
+    EvidenceShown,
+    Gates,
+    Minimize,
+    Module,
+    Review,
+    Target,
+    Zone,
+)
 from polkit.errors import SourceError, UsageError
 from polkit.model import IDENTIFIER
 
@@ -32,12 +43,16 @@ def load_config(path: Optional[Path] = None) -> Config:
             return Config()
     tables = read_toml(path, "configuration")
     _known(tables, SECTIONS, f"{path}: unknown section [{{}}]")
+    zones, severities = _taken_out(tables, "review", ("zones", "severity"), path)
     return Config(
         module=_section(Module, tables, "module", path),
         minimize=_section(Minimize, tables, "minimize", path),
         targets=MappingProxyType(_targets(tables, path)),
         gates=_section(Gates, tables, "gates", path),
         evidence=_section(EvidenceShown, tables, "evidence", path),
+        review=_section(Review, tables, "review", path),
+        zones=MappingProxyType(_zones(zones, path)),
+        severities=MappingProxyType(_severities(severities, path)),
         path=str(path),
     )
 
@@ -74,6 +89,38 @@ def _section(kind: Callable[..., Any], tables: Mapping[str, Any], name: str, pat
     if not isinstance(table, dict):
         raise UsageError(f"{where} is a section, not a value", hint=f"write [{name}] on a line of its own")
     return _filled(kind, table, where)
+
+
+def _taken_out(tables: dict[str, Any], section: str, names: tuple[str, ...], path: Path) -> list[dict[str, Any]]:
+    """Sections within a section, which the section then no longer holds."""
+    table = tables.get(section, {})
+    found: list[dict[str, Any]] = []
+    for name in names:
+        inner = table.get(name, {}) if isinstance(table, dict) else {}
+        if not isinstance(inner, dict):
+            raise UsageError(f"{path}: [{section}.{name}] is a section, not a value")
+        found.append(inner)
+    if isinstance(table, dict):
+        tables[section] = {key: value for key, value in table.items() if key not in names}
+    return found
+
+
+def _zones(table: Mapping[str, Any], path: Path) -> dict[str, Zone]:
+    for name, entry in table.items():
+        if not (isinstance(entry, dict) and IDENTIFIER.match(name)):
+            raise UsageError(f"{path}: [review.zones] holds sections only", "write [review.zones.NAME] for each zone")
+    return {name: _filled(Zone, table[name], f"{path}: [review.zones.{name}]") for name in sorted(table)}
+
+
+def _severities(table: Mapping[str, Any], path: Path) -> dict[str, str]:
+    for name, value in table.items():
+        if not re.match(r"PK[0-9]{3}\Z", name):
+            raise UsageError(
+                f"{path}: [review.severity] {name[:80]!r} is no id of a finding", "they are PK001 and so on"
+            )
+        if value not in FINDING_SEVERITIES:
+            raise UsageError(f"{path}: [review.severity] {name}: expected one of {', '.join(FINDING_SEVERITIES)}")
+    return {name: str(table[name]) for name in sorted(table)}
 
 
 def _targets(tables: Mapping[str, Any], path: Path) -> dict[str, Target]:
@@ -134,6 +181,7 @@ _KINDS: Mapping[Any, tuple[str, Callable[[Any], bool]]] = {
     str: ("text on one line", _is_text),
     Optional[str]: ("text on one line", _is_text),
     bool: ("true or false", lambda value: isinstance(value, bool)),
+    int: ("a whole number", _is_whole),
     Optional[int]: ("a whole number", _is_whole),
     Optional[float]: ("a number", lambda value: isinstance(value, float) or _is_whole(value)),
     tuple[str, ...]: (
@@ -186,6 +234,8 @@ _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "bases": _check_types,
     "shared_domains": _check_types,
     "forbid_rules_on": _check_types,
+    "flow_exclude": _check_types,
+    "types": _check_types,
     "mounts": _check_mounts,
     "rewrite": _check_rewrites,
     "release": check_release,

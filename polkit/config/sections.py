@@ -103,6 +103,30 @@ class Gates:
 
 
 @dataclass(frozen=True)
+class Review:
+    """What a review looks at beside the module, and what counts there."""
+
+    flow_weight: int = _key(
+        "Least weight of a permission, 1 to 10 as in setools' permission map, through which information counts as "
+        "flowing between zones.",
+        default=3,
+        least=1,
+    )
+    flow_exclude: tuple[str, ...] = _key(
+        "Types and attributes through which no flow between zones is followed, besides those that every system trusts.",
+        default=(),
+    )
+
+
+@dataclass(frozen=True)
+class Zone:
+    """Types of one confidentiality; information that newly flows to a zone of a lower level is a finding."""
+
+    level: int = _key("How confidential: a flow from a higher to a lower level is one too many.", default=0)
+    types: tuple[str, ...] = _key("The types, or attributes, of the zone.", default=())
+
+
+@dataclass(frozen=True)
 class Config:
     """All of polkit.toml; every section and key has a default. ``path`` is None where there was no file."""
 
@@ -111,6 +135,11 @@ class Config:
     targets: Mapping[str, Target] = field(default_factory=lambda: MappingProxyType({}))
     gates: Gates = field(default_factory=Gates)
     evidence: EvidenceShown = field(default_factory=EvidenceShown)
+    review: Review = field(default_factory=Review)
+    zones: Mapping[str, Zone] = field(default_factory=lambda: MappingProxyType({}))
+    """``[review.zones.NAME]``, by name."""
+    severities: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """``[review.severity]``: from the id of a finding to how grave it is in this project."""
     path: Optional[str] = None
 
     def beside(self, path: str) -> Path:
@@ -119,6 +148,15 @@ class Config:
 
 
 SECTIONS: Mapping[str, type] = MappingProxyType(
-    {"module": Module, "minimize": Minimize, "targets": Target, "gates": Gates, "evidence": EvidenceShown}
+    {
+        "module": Module,
+        "minimize": Minimize,
+        "targets": Target,
+        "gates": Gates,
+        "evidence": EvidenceShown,
+        "review": Review,
+    }
 )
 """The sections by name; ``[targets.NAME]`` may stand once for each target."""
+FINDING_SEVERITIES = ("info", "low", "medium", "high")
+"""How grave a finding may be, mildest first."""
