@@ -17,7 +17,9 @@ from polkit.config import (
     Gates,
     Minimize,
     Module,
+    Review,
     Target,
+    Zone,
     check_module_name,
     load_config,
 )
@@ -57,6 +59,20 @@ forbid_rules_on = ["shadow_t"]
 
 [evidence]
 redact = true
+
+[review]
+flow_weight = 5
+flow_exclude = ["syslogd_t"]
+
+[review.zones.secret]
+level = 2
+types = ["shadow_t", "cert_type"]
+
+[review.zones.world]
+types = ["tmp_t"]
+
+[review.severity]
+PK010 = "info"
 """
 
 
@@ -83,6 +99,9 @@ def test_everything_is_read(place: Path) -> None:
         targets={"debian12": Target(), "rhel9": RHEL9},
         gates=Gates(0, "medium", ("shadow_t",)),
         evidence=EvidenceShown(redact=True),
+        review=Review(flow_weight=5, flow_exclude=("syslogd_t",)),
+        zones={"secret": Zone(2, ("shadow_t", "cert_type")), "world": Zone(0, ("tmp_t",))},
+        severities={"PK010": "info"},
         path=str(place),
     )
 
@@ -104,6 +123,25 @@ def test_without_a_file_all_is_default(tmp_path: Path, monkeypatch: pytest.Monke
         load_config().module.name = "x"  # type: ignore[misc]
     with pytest.raises(TypeError):
         load_config().targets["x"] = Target()  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[review.zones]\nsecret = 2\n", "holds sections only"),
+        ("[review]\nzones = 2\n", "is a section, not a value"),
+        ("[review.zones.secret]\nlevels = 2\n", "unknown key 'levels'; did you mean 'level'"),
+        ('[review.zones.secret]\ntypes = ["a b"]\n', "can't be a type"),
+        ('[review.severity]\nPK1 = "low"\n', "'PK1' is no finding"),
+        ('[review.severity]\nPK010 = "none"\n', "PK010: expected one of info, low, medium, high"),
+        ("[review.severity]\nPK010 = [1]\n", "PK010: expected one of info"),
+        ("[review]\nflow_weight = 0\n", "0 is less than 1"),
+    ],
+)
+def test_what_is_wrong_with_a_review_section_is_said(place: Path, text: str, said: str) -> None:
+    place.write_text(text)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        load_config(place)
 
 
 def test_the_file_of_the_current_directory_is_found(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
