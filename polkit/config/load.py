@@ -115,9 +115,7 @@ def _zones(table: Mapping[str, Any], path: Path) -> dict[str, Zone]:
 def _severities(table: Mapping[str, Any], path: Path) -> dict[str, str]:
     for name, value in table.items():
         if not re.match(r"PK[0-9]{3}\Z", name):
-            raise UsageError(
-                f"{path}: [review.severity] {name[:80]!r} is no id of a finding", "they are PK001 and so on"
-            )
+            raise UsageError(f"{path}: [review.severity] {name[:80]!r} is no finding", "their ids are PK001 and so on")
         if value not in FINDING_SEVERITIES:
             raise UsageError(f"{path}: [review.severity] {name}: expected one of {', '.join(FINDING_SEVERITIES)}")
     return {name: str(table[name]) for name in sorted(table)}
