@@ -29,7 +29,7 @@ from polkit.module.names import is_writable
 from polkit.module.regions import empty_module, hand_written, marked, parts, says_something, splice
 from polkit.module.te import needs_cil, render_te
 from polkit.module.te_reading import NameSet, OtherStatement, Required, Statement, WrittenRule, read_body
-from polkit.module.tools import ToolRun, find_tool, run_tool, run_tools
+from polkit.module.tools import ToolRun, find_tool, run_tool, run_tools, running_tools
 
 __all__ = [
     "ARGUMENTS",
@@ -75,6 +75,7 @@ __all__ = [
     "render_te",
     "run_tool",
     "run_tools",
+    "running_tools",
     "says_something",
     "set_expand_check",
     "splice",

@@ -9,9 +9,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple, Optional
+from typing import IO, Callable, NamedTuple, Optional
 
 from polkit.errors import CompileError, MissingDependency
 
@@ -70,25 +71,39 @@ def run_tool(argv: list[str], cwd: Path, seconds: int = 60, apart: bool = False)
 
 def run_tools(jobs: list[tuple[list[str], Path]], seconds: int = 60, apart: bool = False) -> list[ToolRun]:
     """Run several tools side by side, each in its own directory and under the limits of ``run_tool``."""
+    with running_tools(jobs, seconds, apart) as ended:
+        return ended()
+
+
+@contextmanager
+def running_tools(
+    jobs: list[tuple[list[str], Path]], seconds: int = 60, apart: bool = False
+) -> Iterator[Callable[[], list[ToolRun]]]:
+    """Start what ``run_tools`` runs; the function given waits for all of it. What still runs at the end of the block is
+    killed."""
     deadline = time.monotonic() + seconds
     running: list[subprocess.Popen[bytes]] = []
     with ExitStack() as outputs:
         files = [outputs.enter_context(tempfile.TemporaryFile()) for _ in jobs]
         errors = [outputs.enter_context(tempfile.TemporaryFile()) if apart else None for _ in jobs]
+
+        def ended() -> list[ToolRun]:
+            for (argv, _), process in zip(jobs, running):
+                _await(argv[0], process, seconds, deadline)
+            return [
+                ToolRun(process.returncode, _said(output), "" if error is None else _said(error))
+                for process, output, error in zip(running, files, errors)
+            ]
+
         try:
             for (argv, cwd), output, error in zip(jobs, files, errors):
                 running.append(_start(argv, cwd, output, error, seconds))
-            for (argv, _), process in zip(jobs, running):
-                _await(argv[0], process, seconds, deadline)
+            yield ended
         finally:
             for process in running:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
-        return [
-            ToolRun(process.returncode, _said(output), "" if error is None else _said(error))
-            for process, output, error in zip(running, files, errors)
-        ]
 
 
 def _start(

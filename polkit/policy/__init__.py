@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Optional
 
+from polkit.policy.beside import Beside, built_beside
 from polkit.policy.between import Between, DefaultChange, WrittenChange, between
 from polkit.policy.booleans import read_booleans
 from polkit.policy.booting import BootPolicy, LocalPort, load_booted, policy_to_boot
@@ -53,6 +54,7 @@ __all__ = [
     "STRUCTURAL",
     "Access",
     "AccessChange",
+    "Beside",
     "Between",
     "BooleanSet",
     "BootPolicy",
@@ -87,6 +89,7 @@ __all__ = [
     "between",
     "bitset",
     "both_built",
+    "built_beside",
     "compare_with_module",
     "load_booted",
     "load_policy",

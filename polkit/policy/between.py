@@ -19,7 +19,7 @@ from polkit.policy.locate import PolicyFiles
 from polkit.policy.parity import weaker
 from polkit.policy.rules import Rules
 from polkit.policy.statements import kept_statements, read_statements
-from polkit.policy.target import load
+from polkit.policy.target import LoadedPolicy, load
 
 _GENERATED = re.compile(r"\w+_typeattr_\d+\Z")
 """What the CIL compiler calls an expression of types (libsepol ``module_to_cil.c``, ``cil_post.c``): the number is
@@ -83,13 +83,20 @@ def between(old_files: PolicyFiles, new_files: PolicyFiles, built: tuple[bool, b
     Raises SourceError, MissingDependency without setools, PolkitError where they differ in too much to be compared.
     """
     before, after = (load(one, to_cache=not fresh) for one, fresh in zip((old_files, new_files), built))
+    return between_loaded(before, after, (old_files, new_files), built)
+
+
+def between_loaded(
+    before: LoadedPolicy, after: LoadedPolicy, files: tuple[PolicyFiles, PolicyFiles], built: tuple[bool, bool]
+) -> Between:
+    """``between`` for two policies that are loaded already, from ``files``."""
     old, new = before.rules, after.rules
     found = compare_rules(old, new)
-    statements = _read(before, old_files, built[0]), _read(after, new_files, built[1])
+    statements = _read(before, files[0], built[0]), _read(after, files[1], built[1])
     added, removed = _statements(statements, old, new)
     known, now = old.facts.attributes.keys(), new.facts.attributes.keys()
     moved = sorted(type_ for type_ in known & now if old.facts.sides[type_] != new.facts.sides[type_])
-    labels = _labels(old_files, new_files, built)
+    labels = _labels(*files, built)
     return Between(
         old=before,
         new=after,

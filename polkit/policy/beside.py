@@ -1,0 +1,172 @@
+"""The policy that the target would have with modules, built while the caller does something else, and all that differs
+between it and the policy without them: what a reviewer is shown.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Callable, NamedTuple, Optional
+
+from polkit.model import PolicyInfo
+from polkit.module import PRIORITY, ToolRun, copy_store, fast_place, running_tools
+from polkit.policy.baseline import policy_digest
+from polkit.policy.between import Between, between_loaded
+from polkit.policy.interface import TargetPolicy
+from polkit.policy.locate import PolicyFiles
+from polkit.policy.succession import DoesNotLink, ModuleFile
+from polkit.policy.target import LoadedPolicy, load
+from polkit.policy.violations import (
+    Violation,
+    bounds_violations,
+    exempting_attributes,
+    exemptions,
+    neverallow_violations,
+)
+from polkit.policy.whatif import (
+    BASE_CIL,
+    binary_commands,
+    build_command,
+    built_policy,
+    first_line,
+    root_of,
+    take_out,
+    undeclared,
+    write_as_cil,
+)
+
+_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A policy without modules and with them. ``kind`` is store or binary.
+
+    ``violations``: what the one with them breaks and the other doesn't, and types of both that a neverallow rule no
+    longer covers; ``exempting``: from each attribute that a neverallow rule leaves out to such a rule. Both are None
+    where no module store can tell.
+    """
+
+    kind: str
+    old: TargetPolicy
+    new: TargetPolicy
+    between: Between
+    violations: Optional[tuple[Violation, ...]]
+    exempting: Optional[Mapping[str, str]]
+
+
+class _Job(NamedTuple):
+    """A build that was started: ``files`` gives what came of it."""
+
+    command: list[str]
+    work: Path
+    files: Callable[[], PolicyFiles]
+
+
+@contextmanager
+def built_beside(
+    files: PolicyFiles, info: PolicyInfo, modules: tuple[ModuleFile, ...]
+) -> Iterator[Callable[[], Beside]]:
+    """Start building the policy with ``modules``; the function given waits for it and compares: some seconds for a
+    distribution's policy, the first time it is asked. Everything is gone after the block.
+
+    Versions of the modules that the store has at our priority are left out on both sides. Where it has none, and its
+    policy is the target's, nothing is built for the side without them. The function raises DoesNotLink for modules that
+    the policy does not take, and as ``between`` does.
+    """
+    with tempfile.TemporaryDirectory(prefix="polkit-beside-", dir=fast_place()) as scratch:
+        place = Path(scratch)
+        if files.store is None:
+            old, jobs = None, _binary_jobs(files, info, modules, place)
+        else:
+            old, jobs = _store_jobs(files, files.store, modules, place)
+        with running_tools([(job.command, job.work) for job in jobs], _SECONDS) as ended:
+
+            @lru_cache(maxsize=1)
+            def beside() -> Beside:
+                for run, job in zip(ended(), jobs):
+                    _demand(run, modules if job is jobs[-1] else (), files)
+                before = files if old is not None else jobs[0].files()
+                return _compared(before, jobs[-1].files(), "binary" if files.store is None else "store", old is None)
+
+            yield beside
+
+
+def _store_jobs(
+    files: PolicyFiles, store: Path, modules: tuple[ModuleFile, ...], place: Path
+) -> tuple[Optional[PolicyFiles], list[_Job]]:
+    names = {one.name for one in modules}
+    installed = any((store / "active/modules" / str(PRIORITY) / name).is_dir() for name in names)
+    as_it_is = not installed and policy_digest(store / "active/policy.kern") == policy_digest(files.policy)
+    sides: dict[str, tuple[ModuleFile, ...]] = {} if as_it_is else {"old": ()}
+    sides["new"] = modules
+    return files if as_it_is else None, [
+        _store_job(store, files.file_contexts, names, modules, place / side) for side, modules in sides.items()
+    ]
+
+
+def _store_job(
+    store: Path, contexts: Optional[Path], names: set[str], modules: tuple[ModuleFile, ...], place: Path
+) -> _Job:
+    root, work = place / "root", place / "work"
+    work.mkdir(parents=True)
+    copy_store(store, root, root_of(store), expand_check=False)
+    for name in names:
+        take_out(root, store.name, name)
+    command = build_command(root, store.name)
+    if modules:
+        command = [*command[:-1], "-X", str(PRIORITY)]
+    for one in modules:
+        (work / f"{one.name}{one.suffix}").write_bytes(one.content)
+        command += ["-i", f"{one.name}{one.suffix}"]
+    return _Job(command, work, lambda: built_policy(root, store.name, contexts))
+
+
+def _binary_jobs(files: PolicyFiles, info: PolicyInfo, modules: tuple[ModuleFile, ...], place: Path) -> list[_Job]:
+    levels, common = binary_commands(info)
+    write_as_cil(files, levels, place)
+    texts = {f"{one.name}.module.cil": one.cil for one in modules}
+    texts["undeclared.cil"] = undeclared(place, "".join(texts.values()))
+    for name, text in texts.items():
+        (place / name).write_text(text, encoding="utf-8")
+
+    def made(word: str) -> Callable[[], PolicyFiles]:
+        return lambda: PolicyFiles(place / word, None, None, files.file_contexts, None)
+
+    return [
+        _Job([*common, "-o", "old", BASE_CIL], place, made("old")),
+        _Job([*common, "-o", "new", BASE_CIL, *texts], place, made("new")),
+    ]
+
+
+def _demand(run: ToolRun, modules: tuple[ModuleFile, ...], files: PolicyFiles) -> None:
+    if run.status != 0:
+        names = " and ".join(one.name for one in modules) or "the policy as it is"
+        message = f"{names} can't be built into {files.store or files.policy}: {first_line(run.output)}"
+        raise DoesNotLink(message, run.output, not modules)
+
+
+def _compared(old_files: PolicyFiles, new_files: PolicyFiles, kind: str, old_is_built: bool) -> Beside:
+    old, new = load(old_files, to_cache=not old_is_built), load(new_files, to_cache=False)
+    found = between_loaded(old, new, (old_files, new_files), (old_is_built and kind == "store", kind == "store"))
+    violations, exempting = _violations(old, new, found)
+    return Beside(kind, old, new, found, violations, exempting)
+
+
+def _violations(
+    old: LoadedPolicy, new: LoadedPolicy, found: Between
+) -> tuple[Optional[tuple[Violation, ...]], Optional[Mapping[str, str]]]:
+    before, after = old.neverallows, new.neverallows
+    if before is None or after is None:
+        return None, None
+    broken = {
+        *neverallow_violations(before, after, new.rules, found.rules.gained),
+        *bounds_violations(new.rules, found.rules.gained),
+        *exemptions(before, after, frozenset(old.rules.facts.attributes)),
+    }
+    return tuple(sorted(broken)), MappingProxyType(exempting_attributes(after))
