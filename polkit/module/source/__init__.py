@@ -6,6 +6,7 @@ from polkit.module.source.cil import CilBlock, CilEntry, CilItem, CilStatement, 
 from polkit.module.source.expanding import expand_te
 from polkit.module.source.fc import FileBlock, FileEntry, FileLabel, read_fc, render_fc_entries
 from polkit.module.source.limits import LARGEST
+from polkit.module.source.located import Located, Misread, Reading, locate_te, reading_te
 from polkit.module.source.render import render_source
 from polkit.module.source.statements import (
     Block,
@@ -41,6 +42,9 @@ __all__ = [
     "FileLabel",
     "Head",
     "Label",
+    "Located",
+    "Misread",
+    "Reading",
     "Remark",
     "Requirement",
     "RoleAllow",
@@ -49,10 +53,12 @@ __all__ = [
     "Statement",
     "Transition",
     "expand_te",
+    "locate_te",
     "read_by_grammar",
     "read_cil",
     "read_fc",
     "read_te",
+    "reading_te",
     "render_cil_entries",
     "render_fc_entries",
     "render_source",
