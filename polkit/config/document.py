@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Optional, get_type_hints
 
 from polkit.config.names import MODULE_NAME, MODULE_VERSION
-from polkit.config.sections import FINDING_SEVERITIES, SECTIONS, Zone
+from polkit.config.sections import FINDING_SEVERITIES, SECTIONS, Denied, Forbid, Zone, key_word
 
 BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
 """The markers in ``docs/polkit-toml.md`` between which the tables stand."""
@@ -42,14 +42,17 @@ _PATTERNS = {"name": MODULE_NAME.pattern, "version": MODULE_VERSION.pattern}
 def tables() -> str:
     """A Markdown heading and table for each section: key, kind, default, meaning."""
     lines: list[str] = []
-    for name, kind in (*SECTIONS.items(), ("review.zones.NAME", Zone)):
-        lines += [f"### `[{_heading(name)}]`", "", kind.__doc__ or "", ""]
+    rows = (("[gates.forbid]", Forbid), ("[gates.denied]", Denied))
+    for name, kind in (*SECTIONS.items(), *rows, ("review.zones.NAME", Zone)):
+        lines += [f"### `[{_heading(name)}]`", "", _about(kind), ""]
         lines += ["| key | kind | default | meaning |", "|---|---|---|---|"]
         hints = get_type_hints(kind)
         for key in fields(kind):
+            if key.metadata["rows"] is not None:
+                continue
             choices = key.metadata["choices"]
             words = " or ".join(f"`{choice}`" for choice in choices) if choices else _WORDS[hints[key.name]]
-            lines.append(f"| `{key.name}` | {words} | {_default(key.default)} | {key.metadata['meaning']} |")
+            lines.append(f"| `{key_word(key)}` | {words} | {_default(key.default)} | {key.metadata['meaning']} |")
         lines.append("")
     lines += ["### `[review.severity]`", "", 'How grave findings are in this project: `PK010 = "info"`.', ""]
     lines += [f"Each is one of {', '.join(f'`{word}`' for word in FINDING_SEVERITIES)}.", ""]
@@ -90,13 +93,36 @@ def _section_schema(kind: type) -> dict[str, Any]:
     hints = get_type_hints(kind)
     return {
         "type": "object",
-        "description": kind.__doc__,
+        "description": _about(kind),
         "additionalProperties": False,
-        "properties": {key.name: _key_schema(key, hints[key.name]) for key in fields(kind)},
+        "properties": {key_word(key): _key_schema(key, hints[key.name]) for key in fields(kind)},
     }
 
 
+_DEMANDS: dict[type, dict[str, Any]] = {
+    Forbid: {"anyOf": [{"required": [key]} for key in ("source", "target", "class", "perms")]},
+    Denied: {"required": ["source", "class", "perms"], "oneOf": [{"required": ["target"]}, {"required": ["path"]}]},
+}
+"""What a section of several can't do without, as ``load`` demands it."""
+
+
+def _rows_schema(key: Field[Any]) -> dict[str, Any]:
+    """Of sections one after the other: no key of theirs is empty."""
+    kind = key.metadata["rows"]
+    one = _section_schema(kind) | _DEMANDS[kind]
+    for value in one["properties"].values():
+        value.update({"minItems": 1} if value["type"] == "array" else {"minLength": 1})
+        del value["default"]
+    return {"type": "array", "description": key.metadata["meaning"], "items": one}
+
+
+def _about(kind: type) -> str:
+    return " ".join((kind.__doc__ or "").split())
+
+
 def _key_schema(key: Field[Any], kind: Any) -> dict[str, Any]:
+    if key.metadata["rows"] is not None:
+        return _rows_schema(key)
     found: dict[str, Any] = {**_SCHEMAS[kind], "description": key.metadata["meaning"]}
     if key.metadata["choices"]:
         found["enum"] = list(key.metadata["choices"])

@@ -17,13 +17,16 @@ from polkit.config.sections import (
     FINDING_SEVERITIES,
     SECTIONS,
     Config,
+    Denied,
     EvidenceShown,
+    Forbid,
     Gates,
     Minimize,
     Module,
     Review,
     Target,
     Zone,
+    key_word,
 )
 from polkit.errors import SourceError, UsageError
 from polkit.model import IDENTIFIER
@@ -132,10 +135,48 @@ def _targets(tables: Mapping[str, Any], path: Path) -> dict[str, Target]:
 
 def _filled(kind: Callable[..., Any], table: Mapping[str, Any], where: str) -> Any:
     """A section's dataclass from its table; every key known and every value of its key's kind."""
-    keys = {key.name: key for key in fields(kind)}  # type: ignore[arg-type]
+    keys = {key_word(key): key for key in fields(kind)}  # type: ignore[arg-type]
     _known(table, keys, f"{where} unknown key '{{}}'")
     kinds = get_type_hints(kind)
-    return kind(**{name: _value(value, keys[name], kinds[name], f"{where} {name}") for name, value in table.items()})
+    return kind(
+        **{
+            keys[name].name: _value(value, keys[name], kinds[keys[name].name], f"{where} {name}")
+            for name, value in table.items()
+        }
+    )
+
+
+def _rows(kind: type, value: Any, where: str) -> tuple[Any, ...]:
+    """The sections of a key that holds some, each with what it can't do without."""
+    section, key = where.rsplit("] ", 1)
+    section = f"{section}.{key}]"
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise UsageError(f"{section} is a section, not a value", f"write [[gates.{key}]] on a line of its own")
+    found = []
+    for number, row in enumerate(value, 1):
+        empty = [name for name, given in row.items() if given in ([], "")]
+        if empty:
+            raise UsageError(f"{section} {number}: {empty[0][:80]} is empty", "leave it out, or say what it holds")
+        lacking = _LACKING[kind](row)
+        if lacking:
+            raise UsageError(f"{section} {number}: {lacking}")
+        found.append(_filled(kind, row, f"{section} {number}:"))
+    return tuple(found)
+
+
+def _lacks_of_forbid(row: Mapping[str, Any]) -> str:
+    wanted = ("source", "target", "class", "perms")
+    return "" if any(key in row for key in wanted) else f"one of {', '.join(wanted)} says what is forbidden"
+
+
+def _lacks_of_denied(row: Mapping[str, Any]) -> str:
+    missing = [key for key in ("source", "class", "perms") if key not in row]
+    if missing:
+        return f"{missing[0]} is missing"
+    return "" if ("target" in row) != ("path" in row) else "either target or path says what it is on"
+
+
+_LACKING: Mapping[type, Callable[[Mapping[str, Any]], str]] = {Forbid: _lacks_of_forbid, Denied: _lacks_of_denied}
 
 
 def _known(given: Iterable[str], known: Iterable[str], message: str) -> None:
@@ -148,6 +189,8 @@ def _known(given: Iterable[str], known: Iterable[str], message: str) -> None:
 
 
 def _value(value: Any, key: Field[Any], kind: Any, where: str) -> Any:
+    if key.metadata["rows"] is not None:
+        return _rows(key.metadata["rows"], value, where)
     wanted, taken = _KINDS[kind]
     if not taken(value):
         raise UsageError(
@@ -203,6 +246,17 @@ def _check_types(value: list[str], where: str) -> None:
             raise UsageError(f"{where}: {name[:80]!r} can't be a type")
 
 
+def _check_names(value: Any, where: str) -> None:
+    for name in (value,) if isinstance(value, str) else value:
+        if not IDENTIFIER.match(name):
+            raise UsageError(f"{where}: {name[:80]!r} can't be a name of a policy")
+
+
+def _check_path(value: str, where: str) -> None:
+    if value and not (value.startswith("/") and not {".", ".."} & set(value.split("/"))):
+        raise UsageError(f"{where}: {value[:80]!r} is no absolute path without . and ..")
+
+
 def _check_mounts(value: list[str], where: str) -> None:
     for mount in value:
         host, container, options = [*mount.split(":", 2), "", ""][:3]
@@ -234,6 +288,8 @@ _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "forbid_rules_on": _check_types,
     "flow_exclude": _check_types,
     "types": _check_types,
+    **dict.fromkeys(("source", "target", "classes", "perms", "besides", "tclass"), _check_names),
+    "path": _check_path,
     "mounts": _check_mounts,
     "rewrite": _check_rewrites,
     "release": check_release,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Optional
@@ -27,9 +27,23 @@ CONTAINER_DOMAINS = (
 policy doesn't have, nothing is inherited."""
 
 
-def _key(meaning: str, default: Any = None, choices: tuple[str, ...] = (), least: Optional[float] = None) -> Any:
-    """A key of a section with its meaning and its limits."""
-    return field(default=default, metadata={"meaning": meaning, "choices": choices, "least": least})
+def _key(
+    meaning: str,
+    default: Any = None,
+    choices: tuple[str, ...] = (),
+    least: Optional[float] = None,
+    word: str = "",
+    rows: Optional[type] = None,
+) -> Any:
+    """A key of a section with its meaning and its limits. ``word``: what it is called in the file, where Python can't;
+    ``rows``: it stands for sections of this kind, one after the other."""
+    limits = {"choices": choices, "least": least}
+    return field(default=default, metadata={"meaning": meaning, **limits, "word": word, "rows": rows})
+
+
+def key_word(key: Field[Any]) -> str:
+    """What a key is called in the file."""
+    return key.metadata["word"] or key.name
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,32 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Forbid:
+    """Accesses that a module may not grant. What is left out stands for any; one of source, target, class and perms
+    must be there."""
+
+    title: str = _key("What reports call the gate.", default="", word="name")
+    source: tuple[str, ...] = _key("Types, or attributes, that may not be given it.", default=())
+    target: tuple[str, ...] = _key("Types, or attributes, of what it is on.", default=())
+    classes: tuple[str, ...] = _key("Classes of what it is on.", default=(), word="class")
+    perms: tuple[str, ...] = _key("Permissions.", default=())
+    besides: tuple[str, ...] = _key("Types, or attributes, that may be given it.", default=(), word="except")
+
+
+@dataclass(frozen=True)
+class Denied:
+    """An access that the policy must still refuse with the module; `rehearse` asks that of the policy that it boots,
+    and tries it where it can."""
+
+    title: str = _key("What reports call it.", default="", word="name")
+    source: tuple[str, ...] = _key("Types, or attributes, that are refused it.", default=())
+    target: tuple[str, ...] = _key("Types, or attributes, of what it is on.", default=())
+    path: str = _key("Instead of a target: what the file contexts say of this path.", default="")
+    tclass: str = _key("Class of what it is on.", default="", word="class")
+    perms: tuple[str, ...] = _key("Permissions, each of them refused.", default=())
+
+
+@dataclass(frozen=True)
 class Gates:
     """What a module must keep to; a breach ends with exit code 1."""
 
@@ -100,6 +140,11 @@ class Gates:
     )
     max_risk: Optional[str] = _key("Worst risk a decision may have.", choices=RISK_LEVELS)
     forbid_rules_on: tuple[str, ...] = _key("Types that no rule may be written on.", default=())
+    no_new_grants_to_shared: bool = _key(
+        "No rule may be for a domain that unrelated workloads share (`container_t`, `init_t`).", default=False
+    )
+    forbid: tuple[Forbid, ...] = _key("Accesses that a module may not grant.", default=(), rows=Forbid)
+    denied: tuple[Denied, ...] = _key("Accesses that must still be refused.", default=(), rows=Denied)
 
 
 @dataclass(frozen=True)

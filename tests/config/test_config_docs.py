@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from test_config_load import WHOLE
 
-from polkit.config import SECTIONS, load_config
+from polkit.config import SECTIONS, Denied, Forbid, load_config
 from polkit.config.document import schema, tables, write
 from polkit.errors import UsageError
 
@@ -31,9 +31,10 @@ def test_the_page_and_the_schema_are_up_to_date(repository: Path, tmp_path: Path
 
 def test_every_key_is_documented() -> None:
     text = tables()
-    for kind in SECTIONS.values():
+    for kind in (*SECTIONS.values(), Forbid, Denied):
         for key in fields(kind):
-            assert f"| `{key.name}` |" in text
+            word = key.metadata["word"] or key.name
+            assert (f"[[gates.{word}]]" if key.metadata["rows"] else f"| `{word}` |") in text
             assert key.metadata["meaning"].endswith(".")
 
 
@@ -58,6 +59,11 @@ def test_the_example_of_the_page_is_accepted(repository: Path, tmp_path: Path) -
         "[targets.a]\npolicydb = true",
         "[gates]\nmax_risk = 'mid'",
         "[gates]\nmax_over_permission = 0.5",
+        "[[gates.forbid]]\nexcept = ['x_t']",
+        "[[gates.forbid]]\nperms = []",
+        "[[gates.forbid]]\nclasses = ['file']",
+        "[[gates.denied]]\nsource = ['x_t']\nclass = 'file'\nperms = ['read']",
+        "[[gates.denied]]\nsource = ['x_t']\nclass = 'file'\nperms = ['read']\npath = '/a'\ntarget = ['b_t']",
         "targets = 3",
     ],
 )

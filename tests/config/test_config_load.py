@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from polkit.config import (
     SECTIONS,
     Config,
+    Denied,
     EvidenceShown,
+    Forbid,
     Gates,
     Minimize,
     Module,
@@ -56,6 +58,31 @@ policy_package = "38.1.35-2.el9"
 max_over_permission = 0
 max_risk = "medium"
 forbid_rules_on = ["shadow_t"]
+no_new_grants_to_shared = true
+
+[[gates.forbid]]
+name = "the GPU"
+source = ["container_domain"]
+target = ["xserver_misc_device_t"]
+class = ["chr_file"]
+perms = ["read", "write"]
+except = ["vllm_t"]
+
+[[gates.forbid]]
+perms = ["execmod"]
+
+[[gates.denied]]
+source = ["vllm_t"]
+target = ["shadow_t"]
+class = "file"
+perms = ["read"]
+
+[[gates.denied]]
+name = "weights stay"
+source = ["vllm_t"]
+path = "/srv/models/w"
+class = "file"
+perms = ["write"]
 
 [evidence]
 redact = true
@@ -97,7 +124,27 @@ def test_everything_is_read(place: Path) -> None:
             include_dontaudited=True,
         ),
         targets={"debian12": Target(), "rhel9": RHEL9},
-        gates=Gates(0, "medium", ("shadow_t",)),
+        gates=Gates(
+            0,
+            "medium",
+            ("shadow_t",),
+            True,
+            (
+                Forbid(
+                    "the GPU",
+                    ("container_domain",),
+                    ("xserver_misc_device_t",),
+                    ("chr_file",),
+                    ("read", "write"),
+                    ("vllm_t",),
+                ),
+                Forbid(perms=("execmod",)),
+            ),
+            (
+                Denied("", ("vllm_t",), ("shadow_t",), "", "file", ("read",)),
+                Denied("weights stay", ("vllm_t",), (), "/srv/models/w", "file", ("write",)),
+            ),
+        ),
         evidence=EvidenceShown(redact=True),
         review=Review(flow_weight=5, flow_exclude=("syslogd_t",)),
         zones={"secret": Zone(2, ("shadow_t", "cert_type")), "world": Zone(0, ("tmp_t",))},
@@ -190,6 +237,25 @@ def test_paths_are_relative_to_the_file(place: Path, monkeypatch: pytest.MonkeyP
         ("[gates]\nmax_over_permission = -1", "[gates] max_over_permission: -1 is less than 0"),
         ("[gates]\nmax_over_permission = nan", "[gates] max_over_permission: nan is less than 0"),
         ("[gates]\nmax_risk = 'mid'", "[gates] max_risk: 'mid' is none of none, low, medium, high"),
+        ("[gates.forbid]\nperms = ['read']", "[gates.forbid] is a section, not a value"),
+        ("[gates]\nforbid = ['x_t']", "[gates.forbid] is a section, not a value"),
+        ("[[gates.forbid]]\nexcept = ['x_t']", "[gates.forbid] 1: one of source, target, class, perms says what"),
+        ("[[gates.forbid]]\nperms = []", "[gates.forbid] 1: perms is empty"),
+        ("[[gates.forbid]]\nsource = ['x y']", "[gates.forbid] 1: source: 'x y' can't be a name of a policy"),
+        ("[[gates.forbid]]\nclasses = ['file']", "[gates.forbid] 1: one of source, target, class, perms says what"),
+        (
+            "[[gates.forbid]]\nperms = ['a']\nexcep = ['x']",
+            "[gates.forbid] 1: unknown key 'excep'; did you mean 'except'?",
+        ),
+        ("[[gates.denied]]\nsource = ['x_t']", "[gates.denied] 1: class is missing"),
+        (
+            "[[gates.denied]]\nsource = ['x_t']\nclass = 'file'\nperms = ['read']",
+            "[gates.denied] 1: either target or path says what it is on",
+        ),
+        (
+            "[[gates.denied]]\nsource = ['x_t']\nclass = 'file'\nperms = ['read']\npath = '/a/../b'",
+            "[gates.denied] 1: path: '/a/../b' is no absolute path",
+        ),
         ("[module]\nname = 'Vllm'", "[module] name: 'Vllm' can't name a module"),
         ("[module]\nname = '../x'", "[module] name: '../x' can't name a module"),
         ("[module]\nversion = '1.0-1'", "[module] version: '1.0-1' is no module version"),
