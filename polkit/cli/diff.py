@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Optional
 
 import click
 
-_PATH = click.Path(path_type=Path)
-
 
 @click.command("diff")
-@click.argument("a", type=_PATH)
-@click.argument("b", type=_PATH)
+@click.argument("a")
+@click.argument("b")
 @click.option(
     "--policy",
     metavar="PATH|auto",
@@ -24,8 +21,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="Every rule, where there are many.")
 def command(
-    a: Path,
-    b: Path,
+    a: str,
+    b: str,
     policy: Optional[str],
     store: Optional[str],
     target: Optional[str],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 from polkit.bundle import as_file_contexts, read_claims
 from polkit.errors import UsageError
@@ -97,8 +97,8 @@ class Difference:
 
 
 def diff(
-    a: Path,
-    b: Path,
+    a: Union[str, Path],
+    b: Union[str, Path],
     policy: Optional[str] = None,
     store: Optional[str] = None,
     target: Optional[str] = None,
@@ -110,19 +110,22 @@ def diff(
     needed, SourceError for what can't be read, CompileError for a module that does not compile or link,
     MissingDependency without the tools, PolkitError where the two differ in too much to be compared.
     """
-    whole = [is_policy(one) for one in (a, b)]
+    named = (str(a), str(b))
+    whole = [is_policy(spec) for spec in named]
     if all(whole):
-        one, other = read_policy(a), read_policy(b)
+        one, other = map(read_policy, named)
         assert one.files is not None and other.files is not None
-        return _concluded(one, other, None, "whole", between(one.files, other.files))
+        return concluded(one, other, None, "whole", between(one.files, other.files))
     if policy in (None, "none"):
         raise UsageError("modules are compared on a policy", "name it with --policy: a binary policy, a root, or auto")
     assert policy is not None
     info = load_policy(policy, store).info
     assert info is not None  # --policy none was refused
     files = locate(policy, store)
+    roots = (*((files.root,) if files.root is not None else ()), Path("/"))
     one, other = (
-        read_policy(p) if is_whole else read_module(p, info.mls, target) for p, is_whole in zip((a, b), whole)
+        read_policy(spec) if is_whole else read_module(spec, info.mls, target, roots)
+        for spec, is_whole in zip(named, whole)
     )
     build = "binary" if files.store is None else "store"
     with both_built(files, info, one.modules, other.modules) as built:
@@ -130,7 +133,7 @@ def diff(
         found = between(chosen[0], chosen[1], (not whole[0], not whole[1]))
     if build == "binary":
         found = _with_own_labels(found, one, other)
-    return _concluded(one, other, str(files.policy), build, found)
+    return concluded(one, other, str(files.policy), build, found)
 
 
 def _with_own_labels(found: Between, a: Compared, b: Compared) -> Between:
@@ -142,7 +145,8 @@ def _with_own_labels(found: Between, a: Compared, b: Compared) -> Between:
     return replace(found, labels_added=tuple(sorted(new - old)), labels_removed=tuple(sorted(old - new)))
 
 
-def _concluded(a: Compared, b: Compared, policy: Optional[str], build: str, found: Between) -> Difference:
+def concluded(a: Compared, b: Compared, policy: Optional[str], build: str, found: Between) -> Difference:
+    """The difference for what was found between the policies of two sides; the fields are those of ``Difference``."""
     added = tuple(_entries(found.gained, found.old))
     removed = tuple(_entries(found.lost, found.new))
     relation = relation_of(found, a, b)

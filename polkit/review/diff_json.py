@@ -60,7 +60,7 @@ def diff_text(found: Difference) -> str:
 
 def _side(side: Compared) -> dict[str, Any]:
     names = [one.name for one in side.modules]
-    return {"path": str(side.path), "kind": side.kind, "sha256": side.sha256, "modules": names}
+    return {"path": side.path, "kind": side.kind, "sha256": side.sha256, "modules": names}
 
 
 def _rules(entries: Iterable[Entry], commands: Iterable[XpermChange]) -> list[dict[str, Any]]:

@@ -218,7 +218,8 @@ def test_whole_policies_and_a_binary_one_without_its_store(host: Path, tmp_path:
 @pytest.mark.parametrize(
     ("name", "content", "error", "says"),
     [
-        ("m.te", b"syscmd(`touch ran')\npolicy_module(m, 1.0)\n", CompileError, "no `module NAME VERSION;`"),
+        ("m.te", b"syscmd(`touch ran')\npolicy_module(m, 1.0)\n", SourceError, "makes m4 run"),
+        ("m.te", b"allow a b:c d;\n", CompileError, "no `module NAME VERSION;`"),
         ("m.te", b"module m 1.0;\nallow a b:c d;\n", CompileError, "checkmodule refuses"),
         ("m.cil", b"(allow no_such_t container_t (file (read)))", CompileError, "can't be built into"),
         ("m.pp", b"\x8f\xff\x7c\xf9 no package", CompileError, "no module package"),
