@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from polkit.errors import SourceError
+from polkit.errors import SourceError, UsageError
 
 
 def write_whole(path: Path, content: Iterable[bytes]) -> None:
@@ -30,6 +30,15 @@ def write_whole(path: Path, content: Iterable[bytes]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def check_new(path: Path, force: bool) -> None:
+    """Refuse an output file that is there already, before anything is worked out for it: ``force`` allows to overwrite
+    a regular file. Raises UsageError."""
+    if path.is_dir() or (path.exists() and not path.is_file()):
+        raise UsageError(f"{path} is no regular file", "name a file with -o, or - for standard output")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists", "name another file with -o, or overwrite it with --force")
 
 
 @contextmanager

@@ -11,8 +11,7 @@ from typing import Any, BinaryIO
 
 from polkit.audit.ledger import Ledger
 from polkit.audit.ledger_file import dump
-from polkit.errors import UsageError
-from polkit.files import write_whole
+from polkit.files import check_new, write_whole
 from polkit.model import Denials, InputSummary
 
 SCHEMA = "polkit.collection/1"
@@ -25,13 +24,8 @@ _GZIP_LEVEL = 6
 
 def check_output(output: str, force: bool) -> None:
     """Refuse an output that is there already, before any log is read. Raises UsageError."""
-    if output == STDOUT:
-        return
-    path = Path(output)
-    if path.is_dir() or (path.exists() and not path.is_file()):
-        raise UsageError(f"{output} is no regular file", "name a file with -o, or - for standard output")
-    if path.exists() and not force:
-        raise UsageError(f"{output} exists", "name another file with -o, or overwrite it with --force")
+    if output != STDOUT:
+        check_new(Path(output), force)
 
 
 def write_ledger(ledger: Ledger, output: str, stdout: BinaryIO) -> None:

@@ -27,6 +27,7 @@ VERBS = {
     "package": "From a module project to a bundle: modules for each target, manifest, scripts, archive.",
     "prove": "Whether a module gives its evidence what it needs, nothing else, and breaks no rule.",
     "rehearse": "Run a workload on a real SELinux kernel in a virtual machine, and compare.",
+    "review": "What a module really grants on a policy, what is wrong or risky with it, and the gates it breaks.",
     "verify": "Whether a bundle is what it says it is, fits this policy, and is still as installed.",
 }
 """Every verb with its one line of help; ``polkit/cli/VERB.py`` holds its ``command``."""

@@ -71,3 +71,8 @@ def read_with_progress(job: Job[_T], quiet: bool) -> _T:
         return job(sys.stdin.buffer, status)
     finally:
         status.close()
+
+
+def with_phases(job: Callable[[Callable[[str], None]], _T], quiet: bool) -> _T:
+    """Run a job that reads no standard input, and show the phases that it names where somebody may be watching."""
+    return read_with_progress(lambda _, status: job(status.phase if status else lambda text: None), quiet)

@@ -1,0 +1,218 @@
+"""What the checks of a review get to see: the sources with their statements and places, the target policy without the
+module, and the policy that it would have with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Callable, NamedTuple, Optional
+
+from polkit.bundle import as_file_contexts, read_claims
+from polkit.config import Config
+from polkit.errors import CompileError, MissingDependency, PolkitError, SourceError
+from polkit.module import Headers, find_headers, read_headers
+from polkit.module.source import (
+    Call,
+    Declaration,
+    FileBlock,
+    FileEntry,
+    FileLabel,
+    Head,
+    Located,
+    Misread,
+    Remark,
+    read_fc,
+    read_te,
+    reading_te,
+)
+from polkit.policy import Beside, DoesNotLink, ModuleFile, TargetPolicy
+from polkit.review.findings import Place
+from polkit.review.materials import Materials, SourceText
+
+_HOST = Path("/")
+
+
+class Labelled(NamedTuple):
+    """An entry of file contexts and the file it stands in. ``symbols``: those of ifdef it depends on, ``!x`` for x not
+    being defined."""
+
+    file: str
+    entry: FileLabel
+    symbols: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return Place(self.file, self.entry.line, self.entry.column)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One module, or what lies together, under review. A check asks it, and says nothing where it has no answer.
+
+    ``target`` gives the policy without the module, None where there is none; ``build`` waits for the build of the
+    policy with it: None where nothing is built, DoesNotLink where the policy does not take it.
+    """
+
+    materials: Materials
+    config: Config
+    headers: Optional[Headers]
+    target: Callable[[], Optional[TargetPolicy]]
+    build: Callable[[], Optional[Beside]]
+
+    @property
+    def sources(self) -> tuple[SourceText, ...]:
+        """The source texts, where there are any: of kind te, fc, if and cil."""
+        return self.materials.sources
+
+    @property
+    def modules(self) -> tuple[ModuleFile, ...]:
+        """The modules as they would be installed; empty for a source that does not compile."""
+        return self.materials.modules
+
+    @property
+    def problem(self) -> Optional[PolkitError]:
+        """Why there is no module: what the compiler, or our reader before it, said."""
+        return self.materials.problem
+
+    @cached_property
+    def policy(self) -> Optional[TargetPolicy]:
+        """The target policy without the module."""
+        return self.target()
+
+    @cached_property
+    def _attempt(self) -> tuple[Optional[Beside], Optional[DoesNotLink]]:
+        try:
+            return self.build(), None
+        except DoesNotLink as error:
+            if error.older:
+                raise
+            return None, error
+
+    @property
+    def built(self) -> Optional[Beside]:
+        """The policy without and with the module; None where it was not built or does not take it. Waits."""
+        return self._attempt[0]
+
+    @property
+    def does_not_link(self) -> Optional[DoesNotLink]:
+        """Why the policy does not take the module. Waits for the build."""
+        return self._attempt[1]
+
+    @cached_property
+    def read(self) -> Readings:
+        """What was understood of the sources, else of the modules."""
+        return _read(self)
+
+    @property
+    def statements(self) -> tuple[Located, ...]:
+        """Every statement after macros, with the place where its author says it; of a module without source those of
+        its CIL."""
+        return self.read.statements
+
+    @property
+    def labels(self) -> tuple[Labelled, ...]:
+        """Every entry of file contexts, in the order of the sources; of a module without source those of its CIL."""
+        return self.read.labels
+
+    @cached_property
+    def own(self) -> frozenset[str]:
+        """The types, attributes and roles that the module declares."""
+        kinds = ("type", "attribute", "attribute_role", "role", "typealias")
+        declared = (one.statement for one in self.statements)
+        return frozenset(
+            name
+            for one in declared
+            if isinstance(one, Declaration) and one.kind in kinds
+            for name in (*(one.names.names if one.kind != "typealias" else ()), *one.aliases.names)
+        )
+
+    @property
+    def name(self) -> str:
+        """The module's name; empty where nothing tells it."""
+        if self.modules:
+            return self.modules[0].name
+        return next((one.statement.name for one in self.statements if isinstance(one.statement, Head)), "")
+
+    @property
+    def file(self) -> str:
+        """What a finding names that is about the whole: the first source, else what the user named."""
+        return self.sources[0].name if self.sources else self.materials.shown
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What was understood of the sources. ``refused``: sources that can't be read, with the error; ``misread``: places
+    that are no statement after m4; ``calls``: those that nothing defines; all with the file's name."""
+
+    statements: tuple[Located, ...] = ()
+    labels: tuple[Labelled, ...] = ()
+    remarks: tuple[tuple[str, Remark], ...] = ()
+    refused: tuple[tuple[str, SourceError], ...] = ()
+    misread: tuple[tuple[str, Misread], ...] = ()
+    calls: tuple[tuple[str, Call], ...] = ()
+
+
+def place_of(one: Located) -> Place:
+    """Where a statement stands."""
+    return Place(one.file, one.line, one.column)
+
+
+def known_headers(named: Optional[Path] = None, roots: Iterable[Path] = ()) -> Optional[Headers]:
+    """The policy's interfaces: those that were named, else of the roots or this host; None where there are none."""
+    try:
+        return read_headers(find_headers(named, (*roots, _HOST)))
+    except MissingDependency:
+        return None
+
+
+def _read(case: Case) -> Readings:
+    statements: list[Located] = []
+    labels: list[Labelled] = []
+    remarks: list[tuple[str, Remark]] = []
+    refused: list[tuple[str, SourceError]] = []
+    misread: list[tuple[str, Misread]] = []
+    calls: list[tuple[str, Call]] = []
+    for text in case.sources:
+        try:
+            if text.kind == "te":
+                source = read_te(text.text, text.name)
+                found = reading_te(source, case.headers)
+                statements += found.statements
+                remarks += ((text.name, one) for one in source.remarks)
+                misread += ((text.name, one) for one in found.misread)
+                calls += ((text.name, one) for one in found.unknown)
+            elif text.kind == "cil":
+                labels += _labels_of_cil(text.text, text.name)
+            elif text.kind == "fc":
+                labels += _flat(read_fc(text.text, text.name), text.name)
+        except SourceError as error:
+            refused.append((text.name, error))
+    if not any(text.kind in ("te", "cil") for text in case.sources):
+        for module in case.modules:
+            labels += _labels_of_cil(module.cil, case.materials.shown)
+    return Readings(tuple(statements), tuple(labels), tuple(remarks), tuple(refused), tuple(misread), tuple(calls))
+
+
+def _flat(entries: Iterable[FileEntry], file: str, symbols: tuple[str, ...] = ()) -> Iterator[Labelled]:
+    for one in entries:
+        if isinstance(one, FileBlock):
+            for place, branch in enumerate(one.branches):
+                holds = (one.kind == "ifdef") == (place == 0)
+                yield from _flat(branch, file, (*symbols, one.symbol if holds else f"!{one.symbol}"))
+        else:
+            yield Labelled(file, one, symbols)
+
+
+def _labels_of_cil(cil: str, file: str) -> Iterator[Labelled]:
+    """The file contexts of a compiled module: they have no lines of their own."""
+    try:
+        contexts = as_file_contexts(read_claims(cil).contexts)
+    except CompileError as error:
+        raise SourceError(f"{file}: {error}") from error
+    for one in read_fc(contexts, file):
+        if isinstance(one, FileLabel):
+            yield Labelled(file, FileLabel(one.pattern, one.kind, one.context, one.levels, one.macro))

@@ -1,0 +1,28 @@
+"""The checks of a review: each looks at one side of a case, and says what it finds.
+
+A check is one file with ``find``, from a Case to its findings. It asks only what the case can answer: without a policy,
+or without the policy built with the module, it has less to say, and says nothing that it can't know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Protocol, cast
+
+from polkit.review.case import Case
+from polkit.review.findings import Finding
+
+CHECKS: tuple[str, ...] = ()
+"""The files, in the order in which they are asked."""
+
+
+class _Check(Protocol):
+    def find(self, case: Case) -> Iterator[Finding]: ...
+
+
+def every_finding(case: Case) -> Iterator[Finding]:
+    """What all checks find."""
+    for name in CHECKS:
+        check = cast(_Check, import_module(f"polkit.review.checks.{name}"))
+        yield from check.find(case)
