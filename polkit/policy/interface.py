@@ -130,6 +130,16 @@ class FileEntry:
     pattern: str
 
 
+class ListedLabel(NamedTuple):
+    """An entry of file contexts: the file it stands in, pattern, kind (empty for any) and type, empty for
+    ``<<none>>``."""
+
+    file: str
+    pattern: str
+    kind: str
+    type: str
+
+
 class TargetPolicy(Protocol):
     """A policy the module is for. All names given back are canonical (aliases resolved)."""
 
@@ -236,6 +246,9 @@ class TargetPolicy(Protocol):
 
     def file_entry(self, path: str, tclass: str) -> Optional[FileEntry]:
         """The entry of file contexts that decides the label of a host path; None where that can't be told."""
+
+    def file_entries(self) -> tuple[ListedLabel, ...]:
+        """Every entry of file contexts; of those that match a path the last decides. Empty for a policy without."""
 
     def spoken_of(self, path: str) -> str:
         """The path that an entry must name to mean this one: another where a substitution applies (selabel_file(5),

@@ -17,7 +17,7 @@ from typing import NamedTuple, Optional
 from polkit.errors import SourceError
 from polkit.model import Context, FileContext, parse_context
 from polkit.module import KINDS, precedence
-from polkit.policy.interface import FileEntry
+from polkit.policy.interface import FileEntry, ListedLabel
 
 _HOMES, _LOCAL, _SUBSTITUTED = ".homedirs", ".local", ".subs"
 _BESIDE = (_HOMES, _LOCAL, _SUBSTITUTED, ".subs_dist")
@@ -81,6 +81,15 @@ def deciding_entry(
         if given == label and _matches(line.pattern, path):
             return FileEntry(file, line.pattern)
     return None
+
+
+def listed(file_contexts: Path, added: Added) -> tuple[ListedLabel, ...]:
+    """Every entry in the order of ``_in_order``."""
+    found = ((file, line, parse_context(line.context)) for file, line in _in_order(file_contexts, added))
+    return tuple(
+        ListedLabel(file, line.pattern, line.kind, "" if context is None else context.type)
+        for file, line, context in found
+    )
 
 
 def substituted(file_contexts: Path, path: str, added: Added = NOTHING) -> str:

@@ -17,8 +17,8 @@ from typing import Any, Optional
 
 from polkit.errors import SourceError
 from polkit.model import Context, FileContext, parse_context
-from polkit.policy.interface import FileEntry
-from polkit.policy.label_files import NOTHING, Added, copy_with, deciding_entry, substituted
+from polkit.policy.interface import FileEntry, ListedLabel
+from polkit.policy.label_files import NOTHING, Added, copy_with, deciding_entry, listed, substituted
 from polkit.policy.noise import caught_stderr
 from polkit.policy.protocols import import_selinux
 
@@ -55,6 +55,10 @@ class FileLabels:
         """The entry that decides the label, as far as it can be told without libselinux' word: for a message."""
         label = self.label(path, tclass)
         return deciding_entry(self._file_contexts, self._added, self.spoken_of(path), tclass, label)
+
+    def entries(self) -> tuple[ListedLabel, ...]:
+        """Every entry; of those that match a path the last decides. Raises SourceError when they can't be read."""
+        return listed(self._file_contexts, self._added)
 
     def spoken_of(self, path: str) -> str:
         """The path after the substitutions of ``.subs`` and ``.subs_dist``. SourceError when they can't be read."""

@@ -9,7 +9,16 @@ from typing import Optional
 from polkit.errors import UsageError
 from polkit.model import Context, FileContext, Grants, PolicyInfo, Port
 from polkit.module import is_writable
-from polkit.policy.interface import Access, FileEntry, Inheritance, PortLabel, TargetPolicy, Unlimited, Verdict
+from polkit.policy.interface import (
+    Access,
+    FileEntry,
+    Inheritance,
+    ListedLabel,
+    PortLabel,
+    TargetPolicy,
+    Unlimited,
+    Verdict,
+)
 
 _CONTAINER_DOMAINS = ("container_t", "svirt_lxc_net_t", "container_init_t", "container_kvm_t", "spc_t")
 _SHARED = {
@@ -133,6 +142,9 @@ class NoPolicy:
 
     def file_entry(self, path: str, tclass: str) -> Optional[FileEntry]:
         return None
+
+    def file_entries(self) -> tuple[ListedLabel, ...]:
+        return ()
 
     def spoken_of(self, path: str) -> str:
         return path

@@ -18,7 +18,16 @@ from polkit.policy.capabilities import capabilities
 from polkit.policy.contents import Contents, read_contents
 from polkit.policy.decide import decide
 from polkit.policy.encoding import pack, unpack
-from polkit.policy.interface import Access, FileEntry, Inheritance, PortLabel, TargetPolicy, Unlimited, Verdict
+from polkit.policy.interface import (
+    Access,
+    FileEntry,
+    Inheritance,
+    ListedLabel,
+    PortLabel,
+    TargetPolicy,
+    Unlimited,
+    Verdict,
+)
 from polkit.policy.labels import FileLabels, read_customizable
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.names import NameIndex
@@ -214,6 +223,9 @@ class LoadedPolicy:
 
     def file_entry(self, path: str, tclass: str) -> Optional[FileEntry]:
         return None if self._labels is None else self._labels.entry(path, tclass)
+
+    def file_entries(self) -> tuple[ListedLabel, ...]:
+        return () if self._labels is None else self._labels.entries()
 
     def spoken_of(self, path: str) -> str:
         return path if self._labels is None else self._labels.spoken_of(path)
