@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Optional, Union
+from typing import Callable, Optional, Union
 
 from polkit.model import LevelRelations, Party
 from polkit.model.levels import DOMINATED, DOMINATES, EQUAL, INCOMPARABLE, UNKNOWN
@@ -82,11 +82,25 @@ def read_constraints(
 
 def refusals(constraints: Iterable[Constraint], perm: str, asked: Asked) -> tuple[FailedConstraint, ...]:
     """The constraints on ``perm`` that refuse, or whose outcome can't be known; each text once."""
+    return _refusals(constraints, perm, lambda comparison: _compare(comparison, asked))
+
+
+def refusals_of_types(
+    constraints: Iterable[Constraint], perm: str, source: str, target: str
+) -> tuple[FailedConstraint, ...]:
+    """The same where the two types alone are known: ``unknown`` ones refuse in some case of users, roles and levels,
+    the others in every case."""
+    return _refusals(constraints, perm, lambda comparison: _compare_types(comparison, source, target))
+
+
+def _refusals(
+    constraints: Iterable[Constraint], perm: str, answer: Callable[[Comparison], Truth]
+) -> tuple[FailedConstraint, ...]:
     failed: dict[str, FailedConstraint] = {}
     for constraint in constraints:
         if perm not in constraint.perms:
             continue
-        truth = evaluate(constraint.postfix, asked)
+        truth = evaluate_by(constraint.postfix, answer)
         if truth is not True:
             failed[constraint.text] = FailedConstraint(
                 constraint.kind, constraint.text, constraint.about, truth is None
@@ -96,10 +110,15 @@ def refusals(constraints: Iterable[Constraint], perm: str, asked: Asked) -> tupl
 
 def evaluate(postfix: Iterable[Union[str, Comparison]], asked: Asked) -> Truth:
     """The value of an expression: None when it depends on levels that are not known."""
+    return evaluate_by(postfix, lambda comparison: _compare(comparison, asked))
+
+
+def evaluate_by(postfix: Iterable[Union[str, Comparison]], answer: Callable[[Comparison], Truth]) -> Truth:
+    """The value of an expression whose comparisons have these values: None when it depends on those not known."""
     stack: list[Truth] = []
     for item in postfix:
         if isinstance(item, Comparison):
-            stack.append(_compare(item, asked))
+            stack.append(answer(item))
         elif item == "not":
             operand = stack.pop()
             stack.append(None if operand is None else not operand)
@@ -128,6 +147,16 @@ def _compare(comparison: Comparison, asked: Asked) -> Truth:
     if left[0] == "r":
         return _relate_roles(one, two, asked.dominated) in _HOLDS[operator]
     return (one == two) == (operator == "==")
+
+
+def _compare_types(comparison: Comparison, source: str, target: str) -> Truth:
+    left, operator, right = comparison.left, comparison.operator, comparison.right
+    if left[0] != "t":
+        return None
+    type_ = source if left[1] == "1" else target
+    if isinstance(right, Names):
+        return (type_ in right.members) == (operator == "==")
+    return (source == target) == (operator == "==")
 
 
 def _relate_roles(one: str, two: str, dominated: Mapping[str, frozenset[str]]) -> str:

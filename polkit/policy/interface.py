@@ -108,6 +108,25 @@ class Weaker(NamedTuple):
     text: str
 
 
+class Rectangle(NamedTuple):
+    """Accesses of a rule: from every source to every target, and with ``to_self`` from every source to itself."""
+
+    sources: frozenset[str]
+    targets: frozenset[str]
+    to_self: bool
+    tclass: str
+    perms: frozenset[str]
+
+
+class Forbidden(NamedTuple):
+    """A neverallow rule that a rule would break, and an access that does."""
+
+    text: str
+    source: str
+    target: str
+    perms: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Inheritance:
     """A domain of a module's own, for one target policy: its declaration, roles and bounds, and what it takes over.
@@ -185,8 +204,23 @@ class TargetPolicy(Protocol):
     def types(self, attribute: str) -> frozenset[str]:
         """The types of an attribute; the type itself for a type; empty for an unknown name."""
 
+    @property
+    def every_type(self) -> frozenset[str]:
+        """All types; empty for "no policy"."""
+
     def decide(self, access: Access) -> Verdict:
         """Every blocking reason for an access whose names the policy knows."""
+
+    def constraints_on(self, source: str, target: str, tclass: str, perm: str) -> tuple[FailedConstraint, ...]:
+        """The constraints that may refuse the permission for these types: ``unknown`` ones in some case of users, roles
+        and levels, the others in every case, so that no rule helps."""
+
+    def let_through(self, base: frozenset[str], sides: frozenset[str]) -> tuple[Weaker, ...]:
+        """The constraints that refuse one type and in some case not another. Both are told by what rules may call them:
+        the name and the attributes."""
+
+    def bounding(self, type_: str) -> Optional[str]:
+        """The type that bounds a type (``typebounds``)."""
 
     def validatetrans(self, tclass: str) -> tuple[str, ...]:
         """The expressions that a change of an object's context must satisfy (validatetrans, mlsvalidatetrans): old
@@ -226,6 +260,15 @@ class TargetPolicy(Protocol):
     def neverallowed(self, source: str, target: str, tclass: str, perm: str) -> Optional[str]:
         """The neverallow statement that an allow rule for this would break; None when there is none or it can't be
         known (a binary policy has lost them; ``knows_neverallows`` says which)."""
+
+    def forbidden(self, asked: Rectangle, new: Mapping[str, tuple[str, ...]]) -> tuple[Forbidden, ...]:
+        """The neverallow rules that an allow rule for these accesses would break, by what the policy does not allow
+        already; an empty answer as of ``neverallowed``. ``new``: types that the policy lacks, with the attributes they
+        will join."""
+
+    def exempted(self, type_: str, attribute: str, joined: frozenset[str]) -> tuple[str, ...]:
+        """The neverallow rules that cover a type and would not if it joined an attribute. ``joined``: the attributes of
+        a type that the policy lacks. An empty answer as of ``neverallowed``."""
 
     @property
     def knows_neverallows(self) -> bool:

@@ -11,13 +11,17 @@ from polkit.model import Context, FileContext, Grants, PolicyInfo, Port
 from polkit.module import is_writable
 from polkit.policy.interface import (
     Access,
+    FailedConstraint,
     FileEntry,
+    Forbidden,
     Inheritance,
     ListedLabel,
     PortLabel,
+    Rectangle,
     TargetPolicy,
     Unlimited,
     Verdict,
+    Weaker,
 )
 
 _CONTAINER_DOMAINS = ("container_t", "svirt_lxc_net_t", "container_init_t", "container_kvm_t", "spc_t")
@@ -86,8 +90,21 @@ class NoPolicy:
     def types(self, attribute: str) -> frozenset[str]:
         return frozenset((attribute,))
 
+    @property
+    def every_type(self) -> frozenset[str]:
+        return frozenset()
+
     def decide(self, access: Access) -> Verdict:
         return Verdict(False, (), (), None, None, False, False)
+
+    def constraints_on(self, source: str, target: str, tclass: str, perm: str) -> tuple[FailedConstraint, ...]:
+        return ()
+
+    def let_through(self, base: frozenset[str], sides: frozenset[str]) -> tuple[Weaker, ...]:
+        return ()
+
+    def bounding(self, type_: str) -> Optional[str]:
+        return None
 
     def validatetrans(self, tclass: str) -> tuple[str, ...]:
         return ()
@@ -123,6 +140,12 @@ class NoPolicy:
 
     def neverallowed(self, source: str, target: str, tclass: str, perm: str) -> Optional[str]:
         return None
+
+    def forbidden(self, asked: Rectangle, new: Mapping[str, tuple[str, ...]]) -> tuple[Forbidden, ...]:
+        return ()
+
+    def exempted(self, type_: str, attribute: str, joined: frozenset[str]) -> tuple[str, ...]:
+        return ()
 
     @property
     def knows_neverallows(self) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from itertools import product
 
-from polkit.policy.constraints import Comparison, Constraint, Names
+from polkit.policy.constraints import Comparison, Constraint, Names, evaluate_by
 from polkit.policy.interface import Weaker
 from polkit.policy.rules import Rules
 
@@ -20,7 +20,12 @@ _PARTIES = (("1",), ("2",), ("1", "2"), ("3",))
 
 
 def weaker(rules: Rules, base: str, sides: frozenset[str]) -> tuple[Weaker, ...]:
-    """The constraints that are weaker for a type with these ``sides`` (its name and attributes) than for ``base``.
+    """The constraints that are weaker for a type with these ``sides`` (its name and attributes) than for ``base``."""
+    return weaker_than(rules, rules.facts.sides[base], sides)
+
+
+def weaker_than(rules: Rules, base: frozenset[str], sides: frozenset[str]) -> tuple[Weaker, ...]:
+    """The same, of two types that are both told by their sides.
 
     A statement with more than twelve open questions about levels, users and roles that treats the two differently
     counts as weaker: it can't be known.
@@ -29,7 +34,7 @@ def weaker(rules: Rules, base: str, sides: frozenset[str]) -> tuple[Weaker, ...]
         Weaker(tclass, statement.text)
         for tclass, statements in rules.facts.constraints.items()
         for statement in statements
-        if _is_weaker(statement, rules.facts.sides[base], sides)
+        if _is_weaker(statement, base, sides)
     }
     return tuple(sorted(found))
 
@@ -57,17 +62,18 @@ def _words(names: Names) -> list[str]:
 def _is_weaker(statement: Constraint, base: frozenset[str], other: frozenset[str]) -> bool:
     """In some case the statement refuses the base and lets the other through, whichever of its parties the two are."""
     for parties in _PARTIES:
-        if not any(_about(item, parties) for item in statement.postfix if isinstance(item, Comparison)):
-            continue
-        if all(
-            _member(item, base) == _member(item, other)
-            for item in statement.postfix
-            if isinstance(item, Comparison) and _about(item, parties)
-        ):
-            continue
-        if _differs(statement, parties, base, other):
+        if _may_gain(statement, parties, base, other) and _differs(statement, parties, base, other):
             return True
     return False
+
+
+def _may_gain(statement: Constraint, parties: tuple[str, ...], base: frozenset[str], other: frozenset[str]) -> bool:
+    """Some comparison holds for the other and not for the base. Without one, and without ``not``, the expression can't
+    come to hold either; with ``not``, any that differs may do it."""
+    items = [item for item in statement.postfix if isinstance(item, Comparison) and _about(item, parties)]
+    values = [(_member(item, base), _member(item, other)) for item in items]
+    wanted = {(False, True), (True, False)} if "not" in statement.postfix else {(False, True)}
+    return not wanted.isdisjoint(values)
 
 
 def _about(item: Comparison, parties: tuple[str, ...]) -> bool:
@@ -107,16 +113,9 @@ def _question(item: object) -> tuple[str, str, str]:
 def _value(
     statement: Constraint, parties: tuple[str, ...], sides: frozenset[str], case: dict[tuple[str, str, str], bool]
 ) -> bool:
-    stack: list[bool] = []
-    for item in statement.postfix:
-        if isinstance(item, Comparison):
-            if _about(item, parties):
-                stack.append(_member(item, sides))
-            else:
-                stack.append(case[_question(item)] == (item.operator != "!="))
-        elif item == "not":
-            stack.append(not stack.pop())
-        else:
-            right, left = stack.pop(), stack.pop()
-            stack.append(left and right if item == "and" else left or right)
-    return stack.pop()
+    def answer(item: Comparison) -> bool:
+        if _about(item, parties):
+            return _member(item, sides)
+        return case[_question(item)] == (item.operator != "!=")
+
+    return evaluate_by(statement.postfix, answer) is True

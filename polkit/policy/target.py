@@ -12,25 +12,31 @@ from typing import Optional
 
 from polkit.errors import SourceError
 from polkit.model import Context, FileContext, Grants, PolicyInfo, Port
-from polkit.policy import domains, grants
+from polkit.policy import domains, forbidding, grants
 from polkit.policy.cache import entry_key, fetch, keep
 from polkit.policy.capabilities import capabilities
+from polkit.policy.constraints import refusals_of_types
 from polkit.policy.contents import Contents, read_contents
 from polkit.policy.decide import decide
 from polkit.policy.encoding import pack, unpack
 from polkit.policy.interface import (
     Access,
+    FailedConstraint,
     FileEntry,
+    Forbidden,
     Inheritance,
     ListedLabel,
     PortLabel,
+    Rectangle,
     TargetPolicy,
     Unlimited,
     Verdict,
+    Weaker,
 )
 from polkit.policy.labels import FileLabels, read_customizable
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.names import NameIndex
+from polkit.policy.parity import weaker_than
 from polkit.policy.risk import assess, may_be_refused, sensitive_types
 from polkit.policy.rules import Rules
 from polkit.policy.standin import own_domain
@@ -134,8 +140,21 @@ class LoadedPolicy:
         real = self.type_name(attribute)
         return frozenset() if real is None else frozenset((real,))
 
+    @property
+    def every_type(self) -> frozenset[str]:
+        return frozenset(self._rules.facts.attributes)
+
     def decide(self, access: Access) -> Verdict:
         return decide(self._rules, access)
+
+    def constraints_on(self, source: str, target: str, tclass: str, perm: str) -> tuple[FailedConstraint, ...]:
+        return refusals_of_types(self._rules.facts.constraints.get(tclass, ()), perm, *self._pair(source, target))
+
+    def let_through(self, base: frozenset[str], sides: frozenset[str]) -> tuple[Weaker, ...]:
+        return weaker_than(self._rules, base, sides)
+
+    def bounding(self, type_: str) -> Optional[str]:
+        return self._rules.facts.bounds.get(self._rules.facts.canonical(type_))
 
     def validatetrans(self, tclass: str) -> tuple[str, ...]:
         statements = self._rules.facts.constraints.get(tclass, ())
@@ -203,6 +222,14 @@ class LoadedPolicy:
         if self._neverallows is None:
             return None
         return self._neverallows.find(*self._pair(source, target), tclass, perm)
+
+    def forbidden(self, asked: Rectangle, new: Mapping[str, tuple[str, ...]]) -> tuple[Forbidden, ...]:
+        return () if self._neverallows is None else forbidding.forbidden(self._neverallows, self._rules, asked, new)
+
+    def exempted(self, type_: str, attribute: str, joined: frozenset[str]) -> tuple[str, ...]:
+        if self._neverallows is None:
+            return ()
+        return forbidding.exempted(self._neverallows, self._rules, type_, attribute, joined)
 
     @property
     def knows_neverallows(self) -> bool:
