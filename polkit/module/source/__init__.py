@@ -7,6 +7,7 @@ from polkit.module.source.expanding import expand_te
 from polkit.module.source.fc import FileBlock, FileEntry, FileLabel, read_fc, render_fc_entries
 from polkit.module.source.limits import LARGEST
 from polkit.module.source.located import Located, Misread, Reading, locate_te, reading_te
+from polkit.module.source.located_cil import locate_cil, unresolved_cil
 from polkit.module.source.render import render_source
 from polkit.module.source.statements import (
     Block,
@@ -53,6 +54,7 @@ __all__ = [
     "Statement",
     "Transition",
     "expand_te",
+    "locate_cil",
     "locate_te",
     "read_by_grammar",
     "read_cil",
@@ -62,4 +64,5 @@ __all__ = [
     "render_cil_entries",
     "render_fc_entries",
     "render_source",
+    "unresolved_cil",
 ]
