@@ -149,7 +149,7 @@ class _Builder:
         te, fc = self._texts(source, found.policy)
         suffix = ".pp" if te else ".cil"
         plan = described(found, project.config, (f"{project.name}{suffix}", "plan.json"))
-        failed = tuple(breaches(plan, source, project.config.gates))
+        failed = tuple(breaches(plan, source, project.config, found.policy))
         build = TargetBuild(self.name, policydb, plan.policy, plan, source=source, te=te, fc=fc, failed=failed)
         if source is None and not self._has_hand_written():
             return replace(build, te="", fc="", reason="its policy allows all that the evidence asks for")

@@ -23,6 +23,7 @@ from polkit.minimize.choices import (
 )
 from polkit.minimize.device_commands import command_lines
 from polkit.minimize.empty_domain import empty_domain
+from polkit.minimize.forbidden import Forbidden, GateNames, allow_text, gate_name
 from polkit.minimize.gates import breaches
 from polkit.minimize.generic_types import why_generic
 from polkit.minimize.inspect import read_inspect
@@ -72,6 +73,8 @@ __all__ = [
     "Extra",
     "Figures",
     "FileChange",
+    "Forbidden",
+    "GateNames",
     "InheritedFigures",
     "Match",
     "Mount",
@@ -86,6 +89,7 @@ __all__ = [
     "Subject",
     "Uncovered",
     "Walk",
+    "allow_text",
     "ascii_only",
     "assemble",
     "begin",
@@ -99,6 +103,7 @@ __all__ = [
     "draft",
     "empty_domain",
     "explain",
+    "gate_name",
     "generate",
     "how_to_run",
     "join_maps",

@@ -156,7 +156,7 @@ def generate(
     if not found.plan.decisions:
         return Outcome(found.plan)
     if found.source is None and directory is None:
-        return Outcome(found.plan, breaches=breaches(found.plan, None, config.gates), stale=found.stale)
+        return Outcome(found.plan, breaches=breaches(found.plan, None, config), stale=found.stale)
     return _write(found, name, config, target, request.if_file, project is not None)
 
 
@@ -274,7 +274,7 @@ def _write(found: Draft, name: str, config: Config, target: Path, if_file: bool,
         (scratch.path / "plan.json").write_text(plan_text(plan), encoding="ascii")
         mine = ("pp", "cil") if project else ("te", "fc", "if", "pp", "cil")
         written = scratch.put_in_place(tuple(f"{name}.{suffix}" for suffix in mine))
-    return Outcome(plan, target, written, breaches(plan, source, config.gates), found.stale, changes)
+    return Outcome(plan, target, written, breaches(plan, source, config, found.policy), found.stale, changes)
 
 
 def described(found: Draft, config: Config, files: tuple[str, ...]) -> Plan:

@@ -206,7 +206,7 @@ def _conclude(case: _Case) -> Proof:
     extra = (*superfluous(asked, comparison), *answers.given)
     figures = _figures(case, asked)
     plan = Plan(target.info, evidence.denials.summary, evidence.decisions)
-    gates = broken_gates(plan, subject.name, figures.over, comparison, case.config.gates)
+    gates = broken_gates(plan, subject.name, figures.over, comparison, case.config)
     store = built.kind == "store"
     beyond = unexplained(comparison)
     known = comparison.violations is not None
