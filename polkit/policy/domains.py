@@ -16,7 +16,7 @@ _CONTAINER_ATTRIBUTES = (
 """Attributes of the domains that engines start containers in: reference policy, container-selinux, older Fedora."""
 _ENGINE_ATTRIBUTES = ("container_engine_domain", "container_runtime_domain")
 _ENGINES = ("container_runtime_t", "container_engine_t", "docker_t", "dockerd_t", "podman_t", "crio_t", "containerd_t")
-_UNCONFINED_ATTRIBUTES = ("unconfined_domain_type", "unconfined_domain")
+UNCONFINED_ATTRIBUTES = ("unconfined_domain_type", "unconfined_domain")
 _FILE_TYPES = ("container_file_t", "svirt_sandbox_file_t")
 _ENTRY_POINTS = 10
 """A confined service has one to five types of entry points; domains that run anything have dozens (Debian: 47 up)."""
@@ -70,7 +70,7 @@ def shared_because(rules: Rules, type_: str) -> Optional[str]:
     attributes = rules.facts.attributes.get(type_, frozenset())
     if type_ in _GENERIC and attributes:
         return _GENERIC[type_]
-    if not attributes.isdisjoint(_UNCONFINED_ATTRIBUTES):
+    if not attributes.isdisjoint(UNCONFINED_ATTRIBUTES):
         return "it is an unconfined domain"
     if is_container_domain(rules, type_) and not type_.endswith(_SINGLE_WORKLOAD):
         return EVERY_CONTAINER
@@ -90,7 +90,7 @@ def refused_as_base(rules: Rules, type_: str) -> Optional[str]:
         return "it is no domain"
     if type_ in _NEVER_BASES:
         return _GENERIC[type_]
-    if not attributes.isdisjoint(_UNCONFINED_ATTRIBUTES):
+    if not attributes.isdisjoint(UNCONFINED_ATTRIBUTES):
         return "it is an unconfined domain"
     if type_ in _ENGINES or not attributes.isdisjoint(_ENGINE_ATTRIBUTES):
         return "it is a container engine"

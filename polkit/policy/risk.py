@@ -29,7 +29,7 @@ class Risk:
 
 
 @dataclass(frozen=True)
-class _Match:
+class Match:
     """What an access must be; None where anything will do."""
 
     sources: Optional[frozenset[str]]
@@ -92,6 +92,11 @@ def sensitive_types() -> tuple[str, ...]:
     return tuple(_document()["sensitive"])
 
 
+def matches_of(risk_id: str) -> tuple[Match, ...]:
+    """What an access must be for the catalogue entry with this id, for this room; KeyError as ``risk_named``."""
+    return {risk.id: matches for risk, matches in _catalogue()}[risk_id]
+
+
 @lru_cache(maxsize=1)
 def _document() -> Mapping[str, Any]:
     toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -100,7 +105,7 @@ def _document() -> Mapping[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _catalogue() -> tuple[tuple[Risk, tuple[_Match, ...]], ...]:
+def _catalogue() -> tuple[tuple[Risk, tuple[Match, ...]], ...]:
     """Every entry with its matches, gravest first; entries of one gravity in the file's order."""
     document = _document()
     entries = []
@@ -112,13 +117,13 @@ def _catalogue() -> tuple[tuple[Risk, tuple[_Match, ...]], ...]:
 
 
 @lru_cache(maxsize=4096)
-def _candidates(tclass: str, perm: str) -> tuple[tuple[Risk, _Match], ...]:
+def _candidates(tclass: str, perm: str) -> tuple[tuple[Risk, Match], ...]:
     """The matches for a permission, gravest first: few of all. A boolean's price asks for many thousand types."""
     return tuple((risk, match) for risk, found in _catalogue() for match in found if match.asks_for(tclass, perm))
 
 
-def _match(table: Mapping[str, Any], groups: Mapping[str, list[str]]) -> _Match:
-    return _Match(
+def _match(table: Mapping[str, Any], groups: Mapping[str, list[str]]) -> Match:
+    return Match(
         sources=_names(table.get("sources"), groups),
         targets=_names(table.get("targets"), groups),
         source_attributes=_names(table.get("source_attributes"), groups),
