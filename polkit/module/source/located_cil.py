@@ -166,7 +166,7 @@ def _transition(word: str, items: tuple[CilItem, ...], scope: Scope) -> Statemen
     sources, targets = name_set(items[0], scope), name_set(items[1], scope)
     classes, result = NameSet((str(items[2]),)), items[-1]
     if word == "rangetransition":
-        return Transition("range_transition", sources, targets, classes, _item(result))
+        return Transition("range_transition", sources, targets, classes, _range(result))
     if word == "roletransition":
         return Transition("role_transition", sources, targets, classes, scope.full(str(result)))
     filename = str(items[3]).strip('"') if len(items) > 4 else ""
@@ -177,7 +177,33 @@ def _context(item: CilItem) -> tuple[str, ...]:
     if isinstance(item, str):
         return (item,)
     user, role, type_, *levels = item
-    return (f"{user}:{role}:{type_}", *(_item(level) for level in levels))
+    return (f"{user}:{role}:{type_}", *(_range(level) for level in levels))
+
+
+def _range(item: CilItem) -> str:
+    """``((s0) (s0 (range c0 c3)))`` as ``s0-s0:c0.c3``; one level where both are the same."""
+    if isinstance(item, str):
+        return item
+    low, high = map(_level, item)
+    return low if low == high else f"{low}-{high}"
+
+
+def _level(item: CilItem) -> str:
+    if isinstance(item, str):
+        return item
+    sensitivity, *categories = item
+    said = ",".join(_categories(categories))
+    return f"{sensitivity}:{said}" if said else str(sensitivity)
+
+
+def _categories(items: Iterable[CilItem]) -> Iterator[str]:
+    for one in items:
+        if isinstance(one, str):
+            yield one
+        elif len(one) == 3 and one[0] == "range":
+            yield f"{one[1]}.{one[2]}"
+        else:
+            yield from _categories(one)
 
 
 def _constraint(word: str, items: tuple[CilItem, ...]) -> Statement:

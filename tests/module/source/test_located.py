@@ -16,7 +16,6 @@ from polkit.errors import SourceError
 from polkit.module import Definition, Headers, NameSet, find_headers, read_headers
 from polkit.module.source import (
     Call,
-    Declaration,
     Head,
     Located,
     Requirement,
