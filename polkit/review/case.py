@@ -24,6 +24,7 @@ from polkit.module.source import (
     Located,
     Misread,
     Remark,
+    locate_cil,
     read_fc,
     read_te,
     reading_te,
@@ -186,6 +187,7 @@ def _read(case: Case) -> Readings:
                 misread += ((text.name, one) for one in found.misread)
                 calls += ((text.name, one) for one in found.unknown)
             elif text.kind == "cil":
+                statements += locate_cil(text.text, text.name)
                 labels += _labels_of_cil(text.text, text.name)
             elif text.kind == "fc":
                 labels += _flat(read_fc(text.text, text.name), text.name)
@@ -193,6 +195,7 @@ def _read(case: Case) -> Readings:
             refused.append((text.name, error))
     if not any(text.kind in ("te", "cil") for text in case.sources):
         for module in case.modules:
+            statements += locate_cil(module.cil, case.materials.shown)
             labels += _labels_of_cil(module.cil, case.materials.shown)
     return Readings(tuple(statements), tuple(labels), tuple(remarks), tuple(refused), tuple(misread), tuple(calls))
 
