@@ -17,7 +17,12 @@ import click
     help="What modules are put onto: a binary policy, or a root with etc/selinux in it; auto: this host's.",
 )
 @click.option("--store", metavar="DIR", help="Module store, where the policy's place does not imply it.")
-@click.option("--target", metavar="NAME", help="As which of its targets a bundle counts.")
+@click.option(
+    "--target",
+    metavar="NAME",
+    help="As which of its targets a bundle counts; of a package with a module for each of several policies, the "
+    "directory.",
+)
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="Every rule, where there are many.")
 def command(
@@ -32,13 +37,15 @@ def command(
     """Say whether B allows the same as A, less, more, or both less and more, with an access that shows it, and list
     what differs.
 
-    Each of the two is a .te (with the .fc beside it), .cil, .pp or .pp.bz2 file, a directory made by generate, a
-    bundle, or a whole policy: a binary one, or a root with etc/selinux in it. Modules are put onto the policy that
+    Each of the two is a .te (with the .fc and .if beside it), .cil, .pp, .pp.bz2 or .mod file, a directory with some,
+    a module project, a bundle, an RPM or Debian package with modules in it, git:REV:PATH for any of these as of a
+    revision, or a whole policy: a binary one, or a root with etc/selinux in it. Modules are put onto the policy that
     --policy names; two whole policies need none. Nothing is installed, and nothing of a module is run.
 
     \b
     polkit diff vllm-1.1.0.tar.zst vllm-1.2.0.tar.zst --policy auto
     polkit diff old.pp new.te --policy /srv/hosts/rhel9
+    polkit diff git:main:modules/mine modules/mine --policy auto
     """
     from polkit.review import diff, diff_text
 

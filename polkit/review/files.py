@@ -17,6 +17,8 @@ MOST_FILES = 4096
 """Of a directory, a package or a tree of git together."""
 SUFFIXES = (".pp.bz2", ".pp", ".mod", ".cil", ".te", ".fc", ".if")
 """What a file that belongs to a module ends with."""
+PARTNERS = {".te": (".fc", ".if"), ".mod": (".fc",)}
+"""What lies beside a file and is part of the module."""
 
 
 class Held(NamedTuple):
@@ -49,9 +51,8 @@ def suffix_of(name: str) -> str:
 
 def with_partners(named: Path) -> tuple[Held, ...]:
     """The file that was named and, of a source, the ``.fc`` and ``.if`` beside it. Raises SourceError."""
-    found = [_read(named, str(named))]
-    wanted = {".te": (".fc", ".if"), ".mod": (".fc",)}.get(suffix_of(named.name), ())
-    for suffix in wanted:
+    found = [Held(str(named), read_whole(named))]
+    for suffix in PARTNERS.get(suffix_of(named.name), ()):
         beside = named.with_suffix(suffix)
         if os.path.lexists(beside):
             found.append(_inside(beside, named.parent))
@@ -82,9 +83,9 @@ def bounded(files: Iterable[Held], shown: str) -> Iterator[Held]:
         yield one
 
 
-def too_large(shown: str) -> SourceError:
-    """What to say of a file that is larger than LARGEST."""
-    return SourceError(f"{shown}: larger than {LARGEST >> 20} MiB, which no module is")
+def too_large(shown: str, most: int = LARGEST) -> SourceError:
+    """What to say of a file that is larger than ``most``."""
+    return SourceError(f"{shown}: larger than {most >> 20} MiB, which no module is")
 
 
 def _inside(path: Path, directory: Path) -> Held:
@@ -94,19 +95,20 @@ def _inside(path: Path, directory: Path) -> Held:
         raise SourceError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     if leads_out:
         raise SourceError(f"{path} is a link that leads out of its directory", "put the file itself there")
-    return _read(path, str(path))
+    return Held(str(path), read_whole(path))
 
 
-def _read(path: Path, shown: str) -> Held:
-    """A pipe or a device is not waited for."""
+def read_whole(path: Path, most: int = LARGEST) -> bytes:
+    """What a file holds. A pipe or a device is not waited for. Raises SourceError for what can't be read or is larger
+    than ``most``, UsageError for what is no file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UsageError(f"{shown} is no file", "name a module, a bundle, a package, a directory or a policy")
-            content = file.read(LARGEST + 1)
+                raise UsageError(f"{path} is no file", "name a module, a bundle, a package, a directory or a policy")
+            content = file.read(most + 1)
     except OSError as error:
-        raise SourceError(f"{shown}: {error.strerror or error}") from error
-    if len(content) > LARGEST:
-        raise too_large(shown)
-    return Held(shown, content)
+        raise SourceError(f"{path}: {error.strerror or error}") from error
+    if len(content) > most:
+        raise too_large(str(path), most)
+    return content

@@ -11,6 +11,7 @@ from typing import Optional
 from polkit.errors import SourceError, UsageError
 from polkit.policy import ModuleFile, PolicyFiles, locate
 from polkit.review.materials import NOTHING, HostSide, Materials, read_materials
+from polkit.review.revisions import PREFIX
 
 _POLICY_MAGIC = (0xF97CFF8C).to_bytes(4, "little")
 """Of a kernel policy: libsepol ``policydb.h``."""
@@ -33,6 +34,8 @@ class Compared:
 def is_policy(spec: str) -> bool:
     """Whether what was named is a binary policy or a root with one. Raises SourceError for what is not there or is
     closed, UsageError for a pipe or a device: the one that waits for a writer would never be read."""
+    if spec.startswith(PREFIX):
+        return False
     path = Path(spec)
     try:
         mode = path.stat().st_mode

@@ -17,6 +17,8 @@ from polkit.errors import PolkitError, SourceError, UsageError
 from polkit.policy import ModuleFile
 from polkit.review.compiling import compiled, forms_of
 from polkit.review.files import SUFFIXES, Held, of_directory, suffix_of, with_partners
+from polkit.review.packages import PACKAGES, of_package
+from polkit.review.revisions import PREFIX, of_revision
 
 _PROJECT = "polkit.toml"
 _KINDS = {".te": "te", ".fc": "fc", ".if": "if", ".cil": "cil"}
@@ -59,13 +61,17 @@ def read_materials(
     spec: str, mls: bool, target: Optional[str] = None, roots: tuple[Path, ...] = (Path("/"),)
 ) -> Materials:
     """The modules and sources of a ``.te`` (with the ``.fc`` and ``.if`` beside it), ``.cil``, ``.pp``, ``.pp.bz2`` or
-    ``.mod`` file, a directory with some of them, a module project, or what a bundle has for ``target``.
+    ``.mod`` file, a directory with some of them, a module project, an RPM or Debian package, ``git:REV:PATH``, or what
+    a bundle has for ``target``.
 
     ``mls``: it is for a policy with levels. ``roots``: where the interfaces that sources call are looked for, first
     the policy's own root. Raises SourceError for what can't be read, UsageError for what is none of these and for a
     bundle with several targets, CompileError for a file that is not what it is called, MissingDependency without the
     compilers.
     """
+    if spec.startswith(PREFIX):
+        files, own = of_revision(spec)
+        return gathered(spec, "git", files, mls, roots, own is not None)
     path = Path(spec)
     is_directory = _is_directory(path)
     if _is_bundle(path, is_directory):
@@ -74,6 +80,8 @@ def read_materials(
         own = _own_name(path)
         files = of_directory(path, own)
         return gathered(spec, "directory" if own is None else "project", files, mls, roots, own is not None)
+    if path.suffix in PACKAGES:
+        return gathered(spec, path.suffix[1:], of_package(path, target), mls, roots)
     suffix = suffix_of(path.name)
     if not suffix:
         raise UsageError(f"{spec} is no module", _HOW)
