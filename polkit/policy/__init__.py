@@ -14,6 +14,8 @@ from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, bitset, ranges
 from polkit.policy.comparison import Comparison, compare_with_module, ruled_by_command
 from polkit.policy.declared import Declared, DeclaredRule
 from polkit.policy.difference import AccessChange, RuleDifference, XpermChange
+from polkit.policy.flow_graph import FlowStep
+from polkit.policy.flows import Flow, new_flows
 from polkit.policy.heir import Heir
 from polkit.policy.interface import (
     Access,
@@ -71,6 +73,8 @@ __all__ = [
     "FailedConstraint",
     "FileEntry",
     "FileLabels",
+    "Flow",
+    "FlowStep",
     "Forbidden",
     "Heir",
     "Inheritance",
@@ -102,6 +106,7 @@ __all__ = [
     "load_booted",
     "load_policy",
     "locate",
+    "new_flows",
     "parse_at",
     "policy_to_boot",
     "ranges",

@@ -130,7 +130,7 @@ def _sorted_out(
 ) -> Succession:
     parts: dict[str, list[AccessChange]] = {"gained": [], "inherited": [], "structural": []}
     for change in found.gained:
-        given = _structural(change, old, new, own)
+        given = structural_part(change, old, new, own)
         handed_down = frozenset[str]() if heirlooms is None else heirlooms.inherited(change, frozenset())
         for part, perms in (
             ("inherited", handed_down),
@@ -159,7 +159,7 @@ def _sorted_out(
     )
 
 
-def _structural(change: AccessChange, old: Rules, new: Rules, own: frozenset[str]) -> frozenset[str]:
+def structural_part(change: AccessChange, old: Rules, new: Rules, own: frozenset[str]) -> frozenset[str]:
     """What rules of the policy give others on a new type of the module, for the attributes it joins to exist."""
     if change.target not in own or change.source in own or change.target in old.facts.attributes:
         return frozenset()

@@ -313,6 +313,12 @@ class LoadedPolicy:
         return self._rules.facts.canonical(source), self._rules.facts.canonical(target)
 
 
+def rules_of(policy: TargetPolicy) -> Rules:
+    """The rules of a loaded policy, for this room."""
+    assert isinstance(policy, LoadedPolicy), "only a policy that was read has rules"
+    return policy.rules
+
+
 def load(files: PolicyFiles, to_cache: bool = True) -> LoadedPolicy:
     """Load a binary policy: about a second for a distribution's, a tenth of that where the cache has it.
 
