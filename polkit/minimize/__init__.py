@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from polkit.minimize.alternatives import Chooser, Offers, Step
 from polkit.minimize.assembling import assemble, describe_module
+from polkit.minimize.causes.boolean import boolean_options, boolean_remedy
 from polkit.minimize.choices import (
     LATER_KEY,
     Choices,
@@ -59,13 +60,14 @@ from polkit.minimize.proving import (
     prove,
     read_subject,
 )
-from polkit.minimize.question import Settings
+from polkit.minimize.question import WRITING, Settings
 from polkit.minimize.running import how_to_run
 
 __all__ = [
     "GENERIC_PORTS",
     "LATER_KEY",
     "NEVERALLOW",
+    "WRITING",
     "Allowance",
     "Choices",
     "Chooser",
@@ -93,6 +95,8 @@ __all__ = [
     "ascii_only",
     "assemble",
     "begin",
+    "boolean_options",
+    "boolean_remedy",
     "breaches",
     "choices_object",
     "choices_of",

@@ -31,6 +31,7 @@ from polkit.module.source import (
 )
 from polkit.policy import Beside, DoesNotLink, ModuleFile, TargetPolicy
 from polkit.review.findings import Place
+from polkit.review.granted import Granted, Names, granted_by, names_of
 from polkit.review.materials import Materials, SourceText
 
 _HOST = Path("/")
@@ -130,6 +131,17 @@ class Case:
             if isinstance(one, Declaration) and one.kind in kinds
             for name in (*(one.names.names if one.kind != "typealias" else ()), *one.aliases.names)
         )
+
+    @cached_property
+    def names(self) -> Optional[Names]:
+        """What the module's names mean on the policy; None without one."""
+        policy = self.policy
+        return None if policy is None or policy.info is None else names_of(self.statements, policy)
+
+    @cached_property
+    def granted(self) -> tuple[Granted, ...]:
+        """Every allow rule as it is on the policy, a class at a time; empty without one."""
+        return () if self.names is None else tuple(granted_by(self.statements, self.names))
 
     @property
     def name(self) -> str:

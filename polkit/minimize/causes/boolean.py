@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Optional
 
 from polkit.minimize.question import Finding, Question
 from polkit.model import BooleanOption, Remedy
+from polkit.policy import BooleanSet, TargetPolicy
 
 _NARROW = 4
 """A boolean that opens more types than this is no narrow change: its most sensitive ones are named."""
@@ -15,17 +17,19 @@ def examine(question: Question) -> Optional[Finding]:
     """All sets of one or two booleans that would do, the one that turns on the least first."""
     if question.verdict is None or question.verdict.rule or not question.verdict.booleans:
         return None
-    options = sorted(
-        (BooleanOption(one.settings, question.policy.grants_of(one.settings)) for one in question.verdict.booleans),
-        key=price,
-    )
+    options = boolean_options(question.policy, question.verdict.booleans)
     asked = tuple(f"would {describe(option)} allow it? yes" for option in options)
     why = (
         f"The target policy has a rule for it under {describe(options[0])}, which is not so on this host."
         if len(options) == 1
         else f"The target policy has rules for it under {len(options)} choices of booleans; the narrowest comes first."
     )
-    return Finding("boolean", boolean_remedy(tuple(options)), why, asked=asked)
+    return Finding("boolean", boolean_remedy(options), why, asked=asked)
+
+
+def boolean_options(policy: TargetPolicy, sets: Iterable[BooleanSet]) -> tuple[BooleanOption, ...]:
+    """Sets of booleans with what each newly allows in the whole policy, the cheapest first."""
+    return tuple(sorted((BooleanOption(one.settings, policy.grants_of(one.settings)) for one in sets), key=price))
 
 
 def price(option: BooleanOption) -> tuple[object, ...]:
