@@ -4,6 +4,7 @@ between it and the policy without them: what a reviewer is shown.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,8 +18,10 @@ from polkit.model import PolicyInfo
 from polkit.module import PRIORITY, ToolRun, copy_store, fast_place, running_tools
 from polkit.policy.baseline import policy_digest
 from polkit.policy.between import Between, between_loaded
+from polkit.policy.flat import Flat, flat_command, flat_store
 from polkit.policy.interface import TargetPolicy
 from polkit.policy.locate import PolicyFiles
+from polkit.policy.store import enabled_modules
 from polkit.policy.succession import DoesNotLink, ModuleFile
 from polkit.policy.target import LoadedPolicy, load
 from polkit.policy.violations import (
@@ -41,6 +44,8 @@ from polkit.policy.whatif import (
 )
 
 _SECONDS = 300
+_FLAT, _LABELS = "flat.cil", "labels"
+_HOMES = ("HOME_DIR", "HOME_ROOT")
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ def built_beside(
         if files.store is None:
             old, jobs = None, _binary_jobs(files, info, modules, place)
         else:
-            old, jobs = _store_jobs(files, files.store, modules, place)
+            old, jobs = _store_jobs(files, files.store, info, modules, place)
         with running_tools([(job.command, job.work) for job in jobs], _SECONDS) as ended:
 
             @lru_cache(maxsize=1)
@@ -98,16 +103,71 @@ def built_beside(
 
 
 def _store_jobs(
-    files: PolicyFiles, store: Path, modules: tuple[ModuleFile, ...], place: Path
+    files: PolicyFiles, store: Path, info: PolicyInfo, modules: tuple[ModuleFile, ...], place: Path
 ) -> tuple[Optional[PolicyFiles], list[_Job]]:
     names = {one.name for one in modules}
+    enabled = enabled_modules(store).keys()
     installed = any((store / "active/modules" / str(PRIORITY) / name).is_dir() for name in names)
-    as_it_is = not installed and policy_digest(store / "active/policy.kern") == policy_digest(files.policy)
-    sides: dict[str, tuple[ModuleFile, ...]] = {} if as_it_is else {"old": ()}
-    sides["new"] = modules
-    return files if as_it_is else None, [
-        _store_job(store, files.file_contexts, names, modules, place / side) for side, modules in sides.items()
+    if not installed and policy_digest(store / "active/policy.kern") == info.sha256:
+        flat = flat_store(files, info) if names.isdisjoint(enabled) else None
+        if flat is not None and all(flat.fits(one.cil) for one in modules):
+            return files, [_flat_job(flat, files, store, info, modules, place)]
+        return files, [_store_job(store, files.file_contexts, names, modules, place / "new")]
+    return None, [
+        _store_job(store, files.file_contexts, names, put, place / side)
+        for side, put in (("old", ()), ("new", modules))
     ]
+
+
+def _flat_job(
+    flat: Flat,
+    files: PolicyFiles,
+    store: Path,
+    info: PolicyInfo,
+    modules: tuple[ModuleFile, ...],
+    place: Path,
+) -> _Job:
+    """The policy alone is compiled; what a store would hold beside it is put together here."""
+    root, work = place / "root", place / "work"
+    active = root / "var/lib/selinux" / store.name / "active"
+    for directory in (work, active):
+        directory.mkdir(parents=True)
+    (work / _FLAT).write_bytes(flat.text)
+    for one in modules:
+        (work / f"{one.name}.cil").write_text(one.cil, encoding="utf-8")
+
+    def made() -> PolicyFiles:
+        shutil.copy(work / "new", active / "policy.kern")
+        _store_around(active, store, files, modules, (work / _LABELS).read_text("utf-8").splitlines(keepends=True))
+        return built_policy(root, store.name, files.file_contexts)
+
+    texts = (_FLAT, *(f"{one.name}.cil" for one in modules))
+    return _Job(flat_command(info, flat.optimized, "new", _LABELS, *texts), work, made)
+
+
+def _store_around(
+    active: Path, store: Path, files: PolicyFiles, modules: tuple[ModuleFile, ...], labels: list[str]
+) -> None:
+    """The modules, and the file contexts: those of home directories are written elsewhere (genhomedircon(8))."""
+    for name, path in enabled_modules(store).items():
+        beside = active / "modules" / path.parent.name
+        beside.mkdir(parents=True, exist_ok=True)
+        (beside / name).symlink_to(path.absolute())
+    for one in modules:
+        directory = active / "modules" / str(PRIORITY) / one.name
+        directory.mkdir(parents=True)
+        (directory / "cil").write_text(one.cil, encoding="utf-8")
+    homes = [line for line in labels if line.startswith(_HOMES)]
+    main = files.file_contexts or store / "active/file_contexts"
+    for source, name, own in (
+        (main, "file_contexts", [line for line in labels if line not in homes]),
+        (store / "active/homedir_template", "homedir_template", homes),
+    ):
+        text = source.read_text("utf-8", "surrogateescape") if source.is_file() else ""
+        (active / name).write_text("".join((text, *own)), "utf-8", "surrogateescape")
+    local = main.with_name("file_contexts.local")
+    if local.is_file():
+        shutil.copy(local, active / local.name)
 
 
 def _store_job(

@@ -28,10 +28,11 @@ from typing import Optional
 _FORMAT = 1
 _MAGIC = b"polkit index"
 _HEAD = struct.Struct("<12sI32s32s")
-INDEX, BOOT = "index", "boot"
-_MOST_ENTRIES = {INDEX: 20, BOOT: 6}
+INDEX, BOOT, FLAT = "index", "boot", "flat"
+_MOST_ENTRIES = {INDEX: 20, BOOT: 6, FLAT: 4}
 """Of each kind. A policy has some five of the first: its contents, its store's neverallow rules, what the store builds,
-its statements, a base to inherit; and one of the second for each set of modules that a machine was booted with."""
+its statements, a base to inherit; one of the second for each set of modules that a machine was booted with; and one of
+the last for its store."""
 _LARGEST = 64 * 1024 * 1024
 """Of an entry, and of what it unpacks to; a distribution's policy packs to 0.5 and unpacks to 3.5 MB."""
 _UNFINISHED = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{16}\Z")
@@ -39,7 +40,7 @@ _KEY = re.compile(r"[0-9a-f]{64}\Z")
 _READERS = (
     *("constraints.py", "contents.py", "encoding.py", "facts.py", "index.py", "ports.py"),
     *("baseline.py", "boot_cache.py", "booting.py", "neverallow.py", "store_neverallows.py", "store.py", "whatif.py"),
-    *("inheritance.py", "standin.py", "statements.py", "capabilities.py"),
+    *("inheritance.py", "standin.py", "statements.py", "capabilities.py", "flat.py"),
 )
 _OPENED = os.O_CLOEXEC | os.O_NOFOLLOW
 
