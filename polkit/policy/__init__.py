@@ -14,6 +14,7 @@ from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, bitset, ranges
 from polkit.policy.comparison import Comparison, compare_with_module, ruled_by_command
 from polkit.policy.declared import Declared, DeclaredRule
 from polkit.policy.difference import AccessChange, RuleDifference, XpermChange
+from polkit.policy.domain_paths import DomainPath, DomainStep, new_domain_paths
 from polkit.policy.flow_graph import FlowStep
 from polkit.policy.flows import Flow, new_flows
 from polkit.policy.heir import Heir
@@ -69,6 +70,8 @@ __all__ = [
     "DeclaredRule",
     "DefaultChange",
     "DoesNotLink",
+    "DomainPath",
+    "DomainStep",
     "Expression",
     "FailedConstraint",
     "FileEntry",
@@ -106,6 +109,7 @@ __all__ = [
     "load_booted",
     "load_policy",
     "locate",
+    "new_domain_paths",
     "new_flows",
     "parse_at",
     "policy_to_boot",

@@ -74,6 +74,8 @@ class Between:
     stricter: tuple[tuple[str, Weaker], ...]
     labels_added: Optional[tuple[str, ...]]
     labels_removed: Optional[tuple[str, ...]]
+    process_transitions: tuple[frozenset[str], frozenset[str]]
+    """The type_transition statements for processes, of the old policy and of the new one."""
 
 
 def between(old_files: PolicyFiles, new_files: PolicyFiles, built: tuple[bool, bool] = (False, False)) -> Between:
@@ -115,6 +117,7 @@ def between_loaded(
         stricter=tuple((one, text) for one in moved for text in weaker(new, one, old.facts.sides[one])),
         labels_added=_apart(labels[1], labels[0]),
         labels_removed=_apart(labels[0], labels[1]),
+        process_transitions=(_of_processes(statements[0]), _of_processes(statements[1])),
     )
 
 
@@ -123,6 +126,10 @@ def _read(policy: TargetPolicy, files: PolicyFiles, built: bool) -> frozenset[st
     if built or policy.info is None:
         return read_statements(files.policy)
     return kept_statements(files.policy, policy.info.sha256)
+
+
+def _of_processes(statements: frozenset[str]) -> frozenset[str]:
+    return frozenset(one for one in statements if ":process " in one and one.startswith("type_transition "))
 
 
 def _nameable(joins: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
