@@ -31,8 +31,8 @@ from polkit.module.source import (
 )
 from polkit.policy import Beside, DoesNotLink, ModuleFile, TargetPolicy
 from polkit.review.findings import Place
-from polkit.review.granted import Granted, Names, granted_by, names_of
 from polkit.review.materials import Materials, SourceText
+from polkit.review.on_policy import Names, PolicyRule, names_of, rules_of
 
 _HOST = Path("/")
 
@@ -136,12 +136,16 @@ class Case:
     def names(self) -> Optional[Names]:
         """What the module's names mean on the policy; None without one."""
         policy = self.policy
-        return None if policy is None or policy.info is None else names_of(self.statements, policy)
+        return (
+            None
+            if policy is None or policy.info is None
+            else names_of(self.statements, policy, self.config.minimize.bases)
+        )
 
     @cached_property
-    def granted(self) -> tuple[Granted, ...]:
+    def rules(self) -> tuple[PolicyRule, ...]:
         """Every allow rule as it is on the policy, a class at a time; empty without one."""
-        return () if self.names is None else tuple(granted_by(self.statements, self.names))
+        return () if self.names is None else tuple(rules_of(self.statements, self.names))
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 from polkit.review.case import Case
 from polkit.review.findings import Finding
 
-CHECKS: tuple[str, ...] = ()
+CHECKS: tuple[str, ...] = ("allowed",)
 """The files, in the order in which they are asked."""
 
 
