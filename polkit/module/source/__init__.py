@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from polkit.module.source.cil import CilBlock, CilEntry, CilItem, CilStatement, read_cil, render_cil_entries
+from polkit.module.source.complaints import Complaint, complaints
 from polkit.module.source.expanding import expand_te
 from polkit.module.source.fc import FileBlock, FileEntry, FileLabel, read_fc, render_fc_entries
 from polkit.module.source.limits import LARGEST
-from polkit.module.source.located import Located, Misread, Reading, locate_te, reading_te
+from polkit.module.source.located import (
+    Located,
+    Misread,
+    Reading,
+    everything,
+    locate_te,
+    macro_words,
+    needs_m4,
+    reading_te,
+)
 from polkit.module.source.located_cil import locate_cil, unresolved_cil
 from polkit.module.source.render import render_source
 from polkit.module.source.statements import (
@@ -35,6 +45,7 @@ __all__ = [
     "CilEntry",
     "CilItem",
     "CilStatement",
+    "Complaint",
     "Constraint",
     "Declaration",
     "ExtendedRule",
@@ -53,9 +64,13 @@ __all__ = [
     "Source",
     "Statement",
     "Transition",
+    "complaints",
+    "everything",
     "expand_te",
     "locate_cil",
     "locate_te",
+    "macro_words",
+    "needs_m4",
     "read_by_grammar",
     "read_cil",
     "read_fc",

@@ -12,7 +12,7 @@ from polkit.errors import SourceError
 from polkit.module.headers import Headers
 from polkit.module.source.conditions import both, negated
 from polkit.module.source.expanding import LARGEST_EXPANDED, expand_marked, new_mark
-from polkit.module.source.render import render_source
+from polkit.module.source.render import block_frame, render_source
 from polkit.module.source.statements import NOTHING, Block, Call, Requirement, Source, Statement
 from polkit.module.source.te import read_te
 from polkit.module.te_reading import NameSet
@@ -74,7 +74,7 @@ def locate_te(source: Source, headers: Optional[Headers]) -> tuple[Located, ...]
 
 def reading_te(source: Source, headers: Optional[Headers]) -> Reading:
     """The same as ``locate_te``, with what was left out."""
-    if headers is None or not _needs_m4(source.statements, headers):
+    if headers is None or not needs_m4(source, headers):
         symbols = frozenset[str]() if headers is None else _symbols(headers)
         return _direct(source, symbols)
     walk = _Walk(new_mark())
@@ -121,15 +121,11 @@ class _Walk:
 
     def _branches(self, one: Block, context: _Context) -> Iterator[str]:
         """``ifdef`` and its like, for m4 to choose."""
-        first = one.arguments[:2] if one.kind == "ifelse" else one.arguments
-        yield f"{one.kind}(" + "".join(f"`{word}'," for word in first) + "`"
-        for place, branch in enumerate(one.branches):
-            if place:
-                last = place == len(one.branches) - 1
-                pair = one.arguments[2 * place : 2 * place + 2] if one.kind == "ifelse" and not last else ()
-                yield "".join(f"',`{word}" for word in pair) + "',`"
+        begin, *others = block_frame(one)
+        yield begin
+        for branch, after in zip(one.branches, others):
             yield from self.marked(branch, context)
-        yield "')\n"
+            yield f"{after}\n"
 
 
 def _booleans(one: Block, context: _Context) -> Iterator[_Leaf]:
@@ -161,19 +157,32 @@ def _symbols(headers: Headers) -> frozenset[str]:
     return frozenset((*(word for word, _ in headers.options), *re.findall(r"define\(\s*`(\w+)'", headers.support)))
 
 
-def _needs_m4(statements: Iterable[Statement], headers: Headers) -> bool:
-    """Whether a call, or a word that is a macro of the headers, stands in them."""
-    words = set[str]()
-    pending = list(statements)
+def needs_m4(source: Source, headers: Headers) -> bool:
+    """Whether a call, or a word that is a macro of the headers, stands in a source."""
+    return any(
+        isinstance(one, Call) or (isinstance(one, Block) and one.kind == "ifelse") for one in everything(source)
+    ) or bool(macro_words(source, headers))
+
+
+def macro_words(source: Source, headers: Headers) -> dict[str, Statement]:
+    """The words that are macros of the headers in the statements written out, each with the first that has it."""
+    symbols = _symbols(headers)
+    found: dict[str, Statement] = {}
+    for one in everything(source):
+        if not isinstance(one, (Block, Call)):
+            for word in symbols.intersection(_WORD.findall(render_source((one,)))):
+                found.setdefault(word, one)
+    return found
+
+
+def everything(source: Source) -> Iterator[Statement]:
+    """Every statement of a source, blocks and what stands in them."""
+    pending = list(reversed(source.statements))
     while pending:
         one = pending.pop()
-        if isinstance(one, Call) or (isinstance(one, Block) and one.kind == "ifelse"):
-            return True
+        yield one
         if isinstance(one, Block):
-            pending.extend(inner for branch in one.branches for inner in branch)
-        else:
-            words.update(_WORD.findall(render_source((one,))))
-    return not words.isdisjoint(_symbols(headers))
+            pending.extend(inner for branch in reversed(one.branches) for inner in reversed(branch))
 
 
 def _direct(source: Source, symbols: frozenset[str]) -> Reading:

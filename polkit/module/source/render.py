@@ -34,15 +34,22 @@ def _lines(one: Statement) -> Iterator[str]:
 
 
 def _block(one: Block) -> Iterator[str]:
+    begin, *others = block_frame(one)
+    yield begin
+    for branch, after in zip(one.branches, others):
+        yield from (f"\t{line}" for inner in branch for line in _lines(inner))
+        yield after
+
+
+def block_frame(one: Block) -> Iterator[str]:
+    """What stands before the first branch of a block, between its branches, and after the last."""
     braces = one.kind in ("require", "optional", "if")
     between, end = ("} else {", "}") if braces else ("',`", "')")
     yield _begin(one)
-    for place, branch in enumerate(one.branches):
-        if place:
-            last = place == len(one.branches) - 1
-            pair = one.arguments[2 * place : 2 * place + 2] if one.kind == "ifelse" and not last else ()
-            yield "".join(f"',`{word}" for word in pair) + between
-        yield from (f"\t{line}" for inner in branch for line in _lines(inner))
+    for place in range(1, len(one.branches)):
+        last = place == len(one.branches) - 1
+        pair = one.arguments[2 * place : 2 * place + 2] if one.kind == "ifelse" and not last else ()
+        yield "".join(f"',`{word}" for word in pair) + between
     yield end
 
 
