@@ -9,7 +9,7 @@ from typing import Optional
 from rich.console import Console
 from rich.text import Text
 
-from polkit.cli.output import output
+from polkit.cli.output import output, print_wrapped
 from polkit.cli.safe import safe
 from polkit.minimize import NEVERALLOW, Outcome, command_lines, how_to_run, join_rules, without_remedy
 from polkit.model import REMEDIES, AvRule, Decision, InterfaceCall, OwnDomain, Plan, Remedy, Rule, XpermRule
@@ -78,7 +78,7 @@ def _header(console: Console, plan: Plan) -> None:
     if books.granted:
         rows.append(("note", f"{_count(books.granted, 'granted record')}, no denials"))
     for word, value in rows:
-        _wrapped(console, f"{word:<8}", value, "bold")
+        print_wrapped(console, f"{word:<8}", value, "bold")
 
 
 def _domain(domain: OwnDomain) -> str:
@@ -104,7 +104,7 @@ def _section(console: Console, kind: str, decisions: list[Decision], verbose: bo
         for remedies in zip(*map(_to_do, block)):
             _remedy(console, remedies)
         for line in _reasons(block) if verbose else ():
-            _wrapped(console, " " * _INDENT, line, "", "dim")
+            print_wrapped(console, " " * _INDENT, line, "", "dim")
 
 
 def _predicted(console: Console, plan: Plan, verbose: bool) -> None:
@@ -118,11 +118,11 @@ def _predicted(console: Console, plan: Plan, verbose: bool) -> None:
         _head(console, decision, brief=False)
         for remedy in _to_do(decision):
             for rule in remedy.rules:
-                _wrapped(console, " " * _INDENT, rule_line(rule), "", "green")
+                print_wrapped(console, " " * _INDENT, rule_line(rule), "", "green")
             if not remedy.rules:
                 _remedy(console, (remedy,))
         for line in _reasons([decision]) if verbose else ():
-            _wrapped(console, " " * _INDENT, line, "", "dim")
+            print_wrapped(console, " " * _INDENT, line, "", "dim")
 
 
 def _to_do(decision: Decision) -> tuple[Remedy, ...]:
@@ -140,7 +140,7 @@ def _head(console: Console, decision: Decision, brief: bool) -> None:
     perms = " ".join(decision.perms)
     commands = f" ({', '.join(_ranges(decision.xperms))})" if decision.xperms else ""
     count = f" ({_count(decision.evidence.records, 'denial')})" if brief else ""
-    _wrapped(console, f"  {decision.id:<6}", f"{access} {{ {perms} }}{commands}{count}", "cyan")
+    print_wrapped(console, f"  {decision.id:<6}", f"{access} {{ {perms} }}{commands}{count}", "cyan")
     if brief:
         return
     flags = [decision.cause, *(f"also {cause}" for cause in decision.also)]
@@ -148,21 +148,21 @@ def _head(console: Console, decision: Decision, brief: bool) -> None:
         flags.append(f"risk {decision.risk}: {decision.risk_id}")
     if decision.chosen_by == "person":
         flags.append("chosen by a person")
-    _wrapped(console, " " * _INDENT, f"{'; '.join(flags)} | {_evidence(decision)}", "", "dim")
+    print_wrapped(console, " " * _INDENT, f"{'; '.join(flags)} | {_evidence(decision)}", "", "dim")
     for line in command_lines(decision.device_commands):
-        _wrapped(console, " " * _INDENT, line, "", "dim")
+        print_wrapped(console, " " * _INDENT, line, "", "dim")
 
 
 def _remedy(console: Console, remedies: Sequence[Remedy]) -> None:
     """The remedies of one block: they have one text, and each its own rules, labels and commands."""
     if remedies[0].kind != "allow" or remedies[0].options:
-        _wrapped(console, " " * _INDENT, remedies[0].text)
+        print_wrapped(console, " " * _INDENT, remedies[0].text)
     lines = [rule_line(rule) for rule in join_rules(rule for remedy in remedies for rule in remedy.rules)]
     lines += [f"{one.pattern} {one.kind or '(any)'} {one.type}" for remedy in remedies for one in remedy.contexts]
     for line in dict.fromkeys(lines):
-        _wrapped(console, " " * _INDENT, line, "", "green")
+        print_wrapped(console, " " * _INDENT, line, "", "green")
     for note in dict.fromkeys(remedy.xperm_note for remedy in remedies if remedy.xperm_note):
-        _wrapped(console, " " * _INDENT, note, "", "dim")
+        print_wrapped(console, " " * _INDENT, note, "", "dim")
     for command in dict.fromkeys(command for remedy in remedies for command in remedy.commands):
         # A command is to be copied: it is never wrapped.
         console.print(Text(f"{' ' * _INDENT}# {safe(command)}", "yellow"), soft_wrap=True)
@@ -213,14 +213,14 @@ def _interfaces(console: Console, plan: Plan) -> None:
             console.print(Text(title, "bold"), Text(f"({aside})", "dim"))
         for call in calls:
             console.print()
-            _wrapped(console, " " * _INDENT, f"{call.text}{_price(call)}", "", "cyan")
+            print_wrapped(console, " " * _INDENT, f"{call.text}{_price(call)}", "", "cyan")
             for rule in call.rules:
-                _wrapped(console, " " * _INDENT, rule_line(rule), "", "green")
+                print_wrapped(console, " " * _INDENT, rule_line(rule), "", "green")
             for rule in call.extra_rules:
-                _wrapped(console, f"{'more':>{_INDENT + 4}}  ", rule_line(rule), "yellow", "yellow")
+                print_wrapped(console, f"{'more':>{_INDENT + 4}}  ", rule_line(rule), "yellow", "yellow")
             hidden = call.extra - sum(len(rule.perms) for rule in call.extra_rules)
             if hidden:
-                _wrapped(console, " " * (_INDENT + 6), f"and {_count(hidden, 'access', 'accesses')} more")
+                print_wrapped(console, " " * (_INDENT + 6), f"and {_count(hidden, 'access', 'accesses')} more")
 
 
 def _price(call: InterfaceCall) -> str:
@@ -237,11 +237,11 @@ def _unparsed(console: Console, plan: Plan) -> None:
     console.print()
     console.print(Text("Not readable", "bold"), Text("(counted, never guessed)", "dim"))
     for one in plan.input.unparsed[:20]:
-        _wrapped(console, " " * _INDENT, f"{one.source}:{one.line}: {one.reason}")
-        _wrapped(console, " " * _INDENT, one.text[:160], "", "dim")
+        print_wrapped(console, " " * _INDENT, f"{one.source}:{one.line}: {one.reason}")
+        print_wrapped(console, " " * _INDENT, one.text[:160], "", "dim")
     if plan.input.unreadable > 20:
         listed = "all" if not plan.input.unlisted else f"{len(plan.input.unparsed)} listed"
-        _wrapped(console, " " * _INDENT, f"and {plan.input.unreadable - 20} more ({listed} in the JSON)")
+        print_wrapped(console, " " * _INDENT, f"and {plan.input.unreadable - 20} more ({listed} in the JSON)")
 
 
 def _written(console: Console, outcome: Outcome) -> None:
@@ -249,7 +249,7 @@ def _written(console: Console, outcome: Outcome) -> None:
     if module is not None:
         console.print()
         console.print(Text("Module", "bold"))
-        _wrapped(
+        print_wrapped(
             console,
             " " * _INDENT,
             f"{module.name} {module.version}: {_count(module.rules, 'rule')}, over-permission "
@@ -258,7 +258,7 @@ def _written(console: Console, outcome: Outcome) -> None:
             f"{_count(module.blast_radius, 'domain')}",
         )
         for domain in module.widened:
-            _wrapped(
+            print_wrapped(
                 console,
                 " " * _INDENT,
                 f"warning: {domain} is a shared domain; every workload in it gets these rules",
@@ -270,7 +270,7 @@ def _written(console: Console, outcome: Outcome) -> None:
     _written_files(console, outcome)
     package = _package(outcome)
     if package is not None:
-        _wrapped(console, " " * _INDENT, "Install it before the labels and ports above are set:")
+        print_wrapped(console, " " * _INDENT, "Install it before the labels and ports above are set:")
         console.print(Text(f"{'':<{_INDENT}}# semodule -X 200 -i {safe(package)}", "yellow"), soft_wrap=True)
     _how_to_run(console, outcome.plan)
 
@@ -333,7 +333,7 @@ def _closing(console: Console, outcome: Outcome) -> None:
     left = without_remedy(plan)
     unparsed = plan.input.unreadable
     for breach in outcome.breaches:
-        _wrapped(console, "", f"gate: {breach}", "", "red")
+        print_wrapped(console, "", f"gate: {breach}", "", "red")
     if not left and not unparsed and not outcome.breaches and not outcome.stale:
         console.print(Text("Every denial has a remedy.", "green"))
         return
@@ -341,7 +341,7 @@ def _closing(console: Console, outcome: Outcome) -> None:
     parts += [f"{_count(unparsed, 'denial')} not readable"] if unparsed else []
     parts += [f"{_count(len(outcome.breaches), 'gate')} broken"] if outcome.breaches else []
     parts += [f"{_count(len(outcome.stale), 'choice')} out of date"] if outcome.stale else []
-    _wrapped(console, "", f"Left: {'; '.join(parts)}.", "", "red")
+    print_wrapped(console, "", f"Left: {'; '.join(parts)}.", "", "red")
 
 
 def _ids(decisions: tuple[Decision, ...]) -> str:
@@ -354,13 +354,3 @@ def _count(number: int, one: str, many: str = "") -> str:
 
 def _more(values: tuple[object, ...], shown: int) -> str:
     return f" and {len(values) - shown} more" if len(values) > shown else ""
-
-
-def _wrapped(console: Console, head: str, text: str, head_style: str = "", style: str = "") -> None:
-    """``head`` and then ``text``, wrapped so that further lines begin below the text."""
-    width = max(console.width - len(head), 20)
-    lines = Text(safe(text), style).wrap(console, width)
-    for index, line in enumerate(lines):
-        start = Text(head, head_style) if index == 0 else Text(" " * len(head))
-        line.rstrip()
-        console.print(start + line, soft_wrap=True)

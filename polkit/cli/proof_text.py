@@ -9,8 +9,7 @@ from typing import Optional
 from rich.console import Console
 from rich.text import Text
 
-from polkit.cli.output import output
-from polkit.cli.safe import safe
+from polkit.cli.output import output, print_wrapped
 from polkit.minimize import Extra, Figures, InheritedFigures, Proof
 from polkit.policy import XpermChange
 
@@ -56,7 +55,7 @@ def _header(console: Console, proof: Proof) -> None:
     if books.unparsed:
         rows.append(("note", f"{_count(books.unreadable, 'denial')} not readable: no part of this proof"))
     for word, value in rows:
-        _wrapped(console, f"{word:<9} ", value, "bold")
+        print_wrapped(console, f"{word:<9} ", value, "bold")
 
 
 def _statements(console: Console, proof: Proof) -> None:
@@ -102,7 +101,7 @@ def _statements(console: Console, proof: Proof) -> None:
     )
     for word, value, text in rows:
         verdict, style = {True: ("yes", "green"), False: ("NO", "red"), None: ("?", "yellow")}[value]
-        _wrapped(console, f"  {word:<10}{verdict:<5}", text, style)
+        print_wrapped(console, f"  {word:<10}{verdict:<5}", text, style)
 
 
 def _explained(figures: Figures) -> str:
@@ -134,7 +133,7 @@ def _figures(console: Console, proof: Proof) -> None:
     console.print()
     console.print(Text("Figures", "bold"))
     for word, value in rows:
-        _wrapped(console, f"  {word:<{_LABEL}}", value)
+        print_wrapped(console, f"  {word:<{_LABEL}}", value)
 
 
 def _inherited(inherited: Optional[InheritedFigures]) -> str:
@@ -221,12 +220,12 @@ def _list(console: Console, title: str, lines: Iterable[str], shown: int, style:
     if not found:
         return
     console.print()
-    _wrapped(console, "", title, "", "bold")
+    print_wrapped(console, "", title, "", "bold")
     for line, same in groupby(found[:shown]):
         times = len(list(same))
-        _wrapped(console, "  ", line if times == 1 else f"{line} (x{times})", "", style)
+        print_wrapped(console, "  ", line if times == 1 else f"{line} (x{times})", "", style)
     if len(found) > shown:
-        _wrapped(console, "  ", f"and {len(found) - shown} more (-v or the JSON has all)")
+        print_wrapped(console, "  ", f"and {len(found) - shown} more (-v or the JSON has all)")
 
 
 def _percent(share: Optional[float], text: str) -> str:
@@ -240,12 +239,3 @@ def _count(number: int, one: str, many: str = "") -> str:
 def _some(values: Iterable[str], shown: int) -> str:
     found = list(values)
     return ", ".join(found[:shown]) + (f" and {len(found) - shown} more" if len(found) > shown else "")
-
-
-def _wrapped(console: Console, head: str, text: str, head_style: str = "", style: str = "") -> None:
-    """``head`` and then ``text``, wrapped so that further lines begin below the text."""
-    width = max(console.width - len(head), 20)
-    for index, line in enumerate(Text(safe(text), style).wrap(console, width)):
-        start = Text(head, head_style) if index == 0 else Text(" " * len(head))
-        line.rstrip()
-        console.print(start + line, soft_wrap=True)

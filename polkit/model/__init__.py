@@ -52,6 +52,7 @@ from polkit.model.rules import (
     TypeTransition,
     XpermRule,
 )
+from polkit.model.safe import safe
 from polkit.model.times import iso_time
 
 __all__ = [
@@ -111,4 +112,5 @@ __all__ = [
     "iso_time",
     "parse_context",
     "relate",
+    "safe",
 ]

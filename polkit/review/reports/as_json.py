@@ -1,0 +1,127 @@
+"""A review as ``polkit.review/1`` (docs/schemas/polkit.review-1.schema.json)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Optional
+
+from polkit import __version__
+from polkit.review.catalogue import KINDS
+from polkit.review.diff import Difference
+from polkit.review.diff_json import diff_object
+from polkit.review.findings import SEVERITIES, Finding
+from polkit.review.gates import GateResult
+from polkit.review.reports.facts import by_severity, headline, summary
+from polkit.review.reports.grants import Grant, grants_of, own_types
+from polkit.review.reviewing import Review
+
+SCHEMA = "polkit.review/1"
+
+
+def review_object(review: Review) -> dict[str, Any]:
+    """The review as what ``json`` writes."""
+    grants = grants_of(review)
+    counts = by_severity(review.findings)
+    first = headline(review)
+    return {
+        "schema": SCHEMA,
+        "toolkit": __version__,
+        "module": _module(review),
+        "policy": None
+        if review.policy is None
+        else {
+            "path": review.policy.path,
+            "sha256": review.policy.sha256,
+            "version": review.policy.version,
+            "mls": review.policy.mls,
+            "handle_unknown": review.policy.handle_unknown,
+        },
+        "build": review.build,
+        "verdict": review.verdict,
+        "headline": {"tone": first.tone, "word": first.word, "text": first.text},
+        "summary": list(summary(review, grants)),
+        "exit_code": review.exit_code,
+        "figures": {
+            "findings": {severity: counts[severity] for severity in SEVERITIES},
+            "accesses_added": None if review.change is None else sum(row.accesses for row in grants),
+            "accesses_removed": None
+            if review.change is None
+            else sum(len(entry.perms) for entry in review.change.removed),
+        },
+        "findings": [_finding(one) for one in review.findings],
+        "ignored": len(review.ignored),
+        "ignored_findings": [{**_finding(one.finding), "reason": one.reason} for one in review.ignored],
+        "gates": [_gate(one) for one in review.gates],
+        "types": sorted(own_types(review)),
+        "grants": [_grant(one) for one in grants],
+        "against": _against(review.against),
+        "unknown": list(review.unknown),
+    }
+
+
+def review_json(review: Review) -> str:
+    """The review as JSON text, indented, in ASCII, with a line end."""
+    return json.dumps(review_object(review), indent=2) + "\n"
+
+
+def _module(review: Review) -> dict[str, Any]:
+    shown = review.materials
+    return {
+        "path": shown.shown,
+        "kind": shown.kind,
+        "name": review.name or None,
+        "modules": [one.name for one in shown.modules],
+        "sources": [one.name for one in shown.sources],
+        "problem": None if shown.problem is None else str(shown.problem),
+    }
+
+
+def _finding(one: Finding) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "slug": KINDS[one.id].slug,
+        "severity": one.severity,
+        "confidence": one.confidence,
+        "file": one.place.file,
+        "line": one.place.line or None,
+        "column": one.place.column or None,
+        "title": one.title,
+        "why": one.why,
+        "fix": one.fix.text,
+        "commands": list(one.fix.commands),
+        "patch": one.fix.patch or None,
+        "evidence": list(one.evidence),
+    }
+
+
+def _gate(one: GateResult) -> dict[str, Any]:
+    place = None if one.place is None else {"file": one.place.file, "line": one.place.line or None}
+    return {
+        "name": one.name,
+        "kind": one.kind,
+        "ok": one.ok,
+        "why": one.why,
+        "place": place,
+        "accesses": list(one.accesses),
+    }
+
+
+def _grant(one: Grant) -> dict[str, Any]:
+    return {
+        "source": one.source,
+        "target": one.target,
+        "class": one.tclass,
+        "perms": list(one.perms),
+        "condition": one.condition or None,
+        "group": one.group or None,
+        "by_policy": one.by_policy,
+        "accesses": one.accesses,
+        "sources": one.sources,
+        "targets": one.targets,
+        "risk": {"severity": one.risk, "id": one.risk_id} if one.risk else None,
+        "place": None if one.place is None else {"file": one.place.file, "line": one.place.line or None},
+    }
+
+
+def _against(found: Optional[Difference]) -> Optional[dict[str, Any]]:
+    return None if found is None else diff_object(found)
