@@ -192,7 +192,8 @@ class TargetPolicy(Protocol):
         """All permissions of a class, those of its common included; empty for an unknown class."""
 
     def nearest(self, kind: str, name: str, tclass: str = "") -> tuple[str, ...]:
-        """At most three names most like ``name``; ``kind`` is type, class or permission (then of ``tclass``)."""
+        """At most three names most like ``name``; ``kind`` is type, attribute, role, boolean, class or permission
+        (then of ``tclass``)."""
 
     def attributes(self, type_: str) -> frozenset[str]:
         """The attributes of a type."""

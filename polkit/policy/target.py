@@ -115,7 +115,13 @@ class LoadedPolicy:
         facts = self._rules.facts
         key = (kind, tclass if kind == "permission" else "")
         if key not in self._names:
-            known = {"type": (*facts.attributes, *facts.aliases), "class": tuple(facts.permissions)}
+            known = {
+                "type": (*facts.attributes, *facts.aliases),
+                "class": tuple(facts.permissions),
+                "attribute": tuple(facts.types),
+                "boolean": tuple(self.booleans),
+                "role": tuple(facts.roles),
+            }
             names = known.get(kind, tuple(self.permissions(tclass)))
             self._names[key] = NameIndex(names, facts.aliases if kind == "type" else {})
         return self._names[key].nearest(name)
