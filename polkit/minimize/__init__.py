@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from polkit.minimize.alternatives import Chooser, Offers, Step
 from polkit.minimize.assembling import assemble, describe_module
-from polkit.minimize.causes.boolean import boolean_options, boolean_remedy
+from polkit.minimize.causes.boolean import boolean_options, boolean_remedy, describe
 from polkit.minimize.choices import (
     LATER_KEY,
     Choices,
@@ -60,10 +60,11 @@ from polkit.minimize.proving import (
     prove,
     read_subject,
 )
-from polkit.minimize.question import WRITING, Settings
+from polkit.minimize.question import FILE_CLASSES, WRITING, Settings
 from polkit.minimize.running import how_to_run
 
 __all__ = [
+    "FILE_CLASSES",
     "GENERIC_PORTS",
     "LATER_KEY",
     "NEVERALLOW",
@@ -102,6 +103,7 @@ __all__ = [
     "choices_of",
     "choices_path",
     "command_lines",
+    "describe",
     "describe_module",
     "described",
     "draft",

@@ -63,11 +63,12 @@ class PolicyRule:
         return self.pairs <= MOST_PAIRS
 
     def each(self) -> Iterator[tuple[str, str]]:
-        """The pairs of source and target, by name; of too many a part, the most sensitive targets in it."""
+        """The pairs of source and target, by name; of too many a part, with the domains that may be inherited and the
+        most sensitive targets in it."""
         sources, targets = sorted(self.access.sources), sorted(self.access.targets)
         if not self.is_whole:
-            first = [one for one in sensitive_types() if one in self.access.targets]
-            sources, targets = sources[:_FEW_SOURCES], [*first, *targets][: MOST_PAIRS // _FEW_SOURCES]
+            sources = _first(self.names.usual, sources)[:_FEW_SOURCES]
+            targets = _first(sensitive_types(), targets)[: MOST_PAIRS // _FEW_SOURCES]
         for source in sources:
             yield from ((source, target) for target in targets)
             if self.access.to_self and source not in self.access.targets:
@@ -103,6 +104,8 @@ class Names:
     joins: tuple[Join, ...]
     members: Mapping[str, frozenset[str]]
     """Of each attribute the types that the module puts into it."""
+    usual: tuple[str, ...]
+    """The domains that one of the module's own may stand in for."""
     bases: Mapping[str, str]
     """From each domain of the module's own to the one of the policy that it stands in for (``base_of``), if any."""
 
@@ -164,6 +167,7 @@ def names_of(statements: Iterable[Located], policy: TargetPolicy, bases: Iterabl
     """What the names of a module's statements mean on a policy. ``bases``: the domains that one of the module's own may
     stand in for."""
     statements = tuple(statements)
+    usual = tuple(base for base in map(policy.type_name, bases) if base is not None)
     declared = [one for one in statements if isinstance(one.statement, Declaration)]
     types: dict[str, set[str]] = {}
     aliases: dict[str, str] = {}
@@ -177,7 +181,9 @@ def names_of(statements: Iterable[Located], policy: TargetPolicy, bases: Iterabl
                 joins += (Join(name, attribute, one) for attribute in statement.values.names)
         if statement.kind in ("type", "typealias"):
             aliases.update((alias, statement.names.names[0]) for alias in statement.aliases.names)
-    early = Names(policy, {name: frozenset(found) for name, found in types.items()}, aliases, tuple(joins), {}, {})
+    early = Names(
+        policy, {name: frozenset(found) for name, found in types.items()}, aliases, tuple(joins), {}, usual, {}
+    )
     for one in declared:
         statement = one.statement
         if isinstance(statement, Declaration) and statement.kind == "typeattribute":
@@ -187,8 +193,8 @@ def names_of(statements: Iterable[Located], policy: TargetPolicy, bases: Iterabl
     for join in joins:
         members.setdefault(join.attribute, set()).add(join.type)
     sets = {attribute: frozenset(types_) for attribute, types_ in members.items()}
-    found = Names(policy, early.types, aliases, tuple(joins), sets, {})
-    stand_ins = {name: base_of(name, found, bases) for name in found.types if found.is_own(name)}
+    found = Names(policy, early.types, aliases, tuple(joins), sets, usual, {})
+    stand_ins = {name: base_of(name, found) for name in found.types if found.is_own(name)}
     return replace(found, bases={name: base for name, base in stand_ins.items() if base is not None})
 
 
@@ -220,22 +226,33 @@ def in_part(texts: Sequence[str], most: int) -> str:
     return ", ".join(texts[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def counted(number: int, word: str, plural: str = "s") -> str:
+    """``1 type``, ``1,372 types``."""
+    return f"{number:,} {word}{'' if number == 1 else plural}"
+
+
+def _first(wanted: Iterable[str], among: list[str]) -> list[str]:
+    """The wanted ones before the others."""
+    first = [one for one in wanted if one in among]
+    return [*first, *(one for one in among if one not in first)]
+
+
 def _perms(written: NameSet, known: frozenset[str]) -> frozenset[str]:
     named = frozenset(written.names) & known
     return known - named - frozenset(written.without) if written.others else named - frozenset(written.without)
 
 
-def base_of(domain: str, names: Names, bases: Iterable[str]) -> Optional[str]:
-    """The domain of the policy that a domain of the module's own stands in for: of ``bases`` the first by attributes
-    that is all that it is, so that every rule on those attributes is for both. None for a domain of another kind.
+def base_of(domain: str, names: Names) -> Optional[str]:
+    """The domain of the policy that a domain of the module's own stands in for: of those that may be, the one with most
+    attributes, all of which it has, so that every rule on those is for both. None for a domain of another kind.
 
     It is computed and never believed: what a plan says of a base is a stranger's word.
     """
     joined = names.attributes(domain)
     found = [
         (-len(attributes), base)
-        for base in (names.policy.type_name(one) for one in bases)
-        if base is not None and "domain" in (attributes := _nameable(names.policy.attributes(base))) <= joined
+        for base in names.usual
+        if "domain" in (attributes := _nameable(names.policy.attributes(base))) and attributes <= joined
     ]
     return min(found)[1] if found else None
 

@@ -13,7 +13,12 @@ from typing import Protocol, cast
 from polkit.review.case import Case
 from polkit.review.findings import Finding
 
-CHECKS: tuple[str, ...] = ("allowed",)
+CHECKS: tuple[str, ...] = (
+    "allowed",
+    "shared",
+    "remedies",
+    "constraints",
+)
 """The files, in the order in which they are asked."""
 
 
