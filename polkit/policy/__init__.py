@@ -37,12 +37,14 @@ from polkit.policy.labels import FileLabels
 from polkit.policy.locate import PolicyFiles, locate
 from polkit.policy.nopolicy import NoPolicy
 from polkit.policy.oracle import Oracle, OracleAnswer
+from polkit.policy.power import OVER_THE_KERNEL, UNCONFINED, Powers
 from polkit.policy.risk import Risk, assess, risk_ids, risk_named, sensitive_types
 from polkit.policy.store import Expression, parse_at
 from polkit.policy.succession import STRUCTURAL, DoesNotLink, ModuleFile, Succession, both_built, succession
 from polkit.policy.target import load
 from polkit.policy.violations import Violation
 from polkit.policy.whatif import WhatIf, remember_baseline, what_if
+from polkit.policy.written import EXECUTING, WRITING, given_between, writers, written_and_executed
 
 
 def load_policy(policy: str = "auto", store: Optional[str] = None) -> TargetPolicy:
@@ -57,8 +59,12 @@ def load_policy(policy: str = "auto", store: Optional[str] = None) -> TargetPoli
 
 __all__ = [
     "EVERY_COMMAND",
+    "EXECUTING",
     "OPERATIONS",
+    "OVER_THE_KERNEL",
     "STRUCTURAL",
+    "UNCONFINED",
+    "WRITING",
     "Access",
     "AccessChange",
     "Beside",
@@ -88,6 +94,7 @@ __all__ = [
     "OracleAnswer",
     "PolicyFiles",
     "PortLabel",
+    "Powers",
     "Rectangle",
     "Risk",
     "RuleDifference",
@@ -106,6 +113,7 @@ __all__ = [
     "both_built",
     "built_beside",
     "compare_with_module",
+    "given_between",
     "load_booted",
     "load_policy",
     "locate",
@@ -122,4 +130,6 @@ __all__ = [
     "sensitive_types",
     "succession",
     "what_if",
+    "writers",
+    "written_and_executed",
 ]

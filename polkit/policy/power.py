@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from polkit.policy.domains import UNCONFINED_ATTRIBUTES, refused_as_base
+from polkit.policy.interface import TargetPolicy
 from polkit.policy.risk import Match, matches_of, risk_named
 from polkit.policy.rules import Rules
+from polkit.policy.target import rules_of
 
 OVER_THE_KERNEL = (
     "memory",
@@ -72,6 +74,33 @@ def brought_by(rules: Rules, attribute: str) -> tuple[str, ...]:
         given[tclass] = rows.get(attribute, {})
     marks = (UNCONFINED,) if attribute in UNCONFINED_ATTRIBUTES else ()
     return (*marks, *(one for one in _POWERS if any(_row_has(rules, match, given) for match in _matches(one))))
+
+
+class Powers:
+    """The powers of a loaded policy's domains, each worked out once."""
+
+    def __init__(self, policy: TargetPolicy) -> None:
+        self._rules = rules_of(policy)
+        self._of: dict[str, tuple[str, ...]] = {}
+        self._why: dict[str, str] = {}
+
+    def of(self, domain: str) -> tuple[str, ...]:
+        """See ``powers``; aliases are resolved."""
+        real = self._rules.facts.canonical(domain)
+        if real not in self._of:
+            self._of[real] = powers(self._rules, real)
+        return self._of[real]
+
+    def why(self, domain: str) -> str:
+        """See ``privileged_because``."""
+        real = self._rules.facts.canonical(domain)
+        if real not in self._why:
+            self._why[real] = privileged_because(self._rules, real)
+        return self._why[real]
+
+    def brought_by(self, attribute: str) -> tuple[str, ...]:
+        """See ``brought_by``."""
+        return brought_by(self._rules, attribute)
 
 
 @lru_cache(maxsize=64)
