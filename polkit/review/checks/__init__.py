@@ -14,10 +14,21 @@ from polkit.review.case import Case
 from polkit.review.findings import Finding
 
 CHECKS: tuple[str, ...] = (
+    *("compiles", "missing", "unknown", "headers"),
+    *
     "allowed",
     "shared",
     "remedies",
     "constraints",
+    "transitions",
+    "entering",
+    "executing",
+    "paths",
+    "flows",
+    "permissive",
+    "joins",
+    "roles",
+    "commands",
 )
 """The files, in the order in which they are asked."""
 
