@@ -10,6 +10,7 @@ from polkit.policy.beside import Beside, built_beside
 from polkit.policy.between import Between, DefaultChange, WrittenChange, between
 from polkit.policy.booleans import read_booleans
 from polkit.policy.booting import BootPolicy, LocalPort, load_booted, policy_to_boot
+from polkit.policy.by_label import OBJECTS, LabelEffect, label_effect
 from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, bitset, ranges
 from polkit.policy.comparison import Comparison, compare_with_module, ruled_by_command
 from polkit.policy.declared import Declared, DeclaredRule
@@ -33,6 +34,7 @@ from polkit.policy.interface import (
     Verdict,
     Weaker,
 )
+from polkit.policy.label_files import LabelLine
 from polkit.policy.labels import FileLabels
 from polkit.policy.locate import PolicyFiles, locate
 from polkit.policy.nopolicy import NoPolicy
@@ -60,6 +62,7 @@ def load_policy(policy: str = "auto", store: Optional[str] = None) -> TargetPoli
 __all__ = [
     "EVERY_COMMAND",
     "EXECUTING",
+    "OBJECTS",
     "OPERATIONS",
     "OVER_THE_KERNEL",
     "STRUCTURAL",
@@ -87,6 +90,8 @@ __all__ = [
     "Forbidden",
     "Heir",
     "Inheritance",
+    "LabelEffect",
+    "LabelLine",
     "ListedLabel",
     "LocalPort",
     "ModuleFile",
@@ -114,6 +119,7 @@ __all__ = [
     "built_beside",
     "compare_with_module",
     "given_between",
+    "label_effect",
     "load_booted",
     "load_policy",
     "locate",

@@ -15,6 +15,7 @@ from polkit.errors import SourceError
 from polkit.policy.difference import AccessChange, RuleDifference, compare_rules
 from polkit.policy.grants import newly_given
 from polkit.policy.interface import TargetPolicy, Weaker
+from polkit.policy.label_files import LabelLine, lines_in_order
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.parity import weaker
 from polkit.policy.rules import Rules
@@ -76,6 +77,8 @@ class Between:
     labels_removed: Optional[tuple[str, ...]]
     process_transitions: tuple[frozenset[str], frozenset[str]]
     """The type_transition statements for processes, of the old policy and of the new one."""
+    label_lines: Optional[tuple[tuple[LabelLine, ...], tuple[LabelLine, ...]]] = None
+    """All entries of both's file contexts, of which the last that matches a path decides; where any differ."""
 
 
 def between(old_files: PolicyFiles, new_files: PolicyFiles, built: tuple[bool, bool] = (False, False)) -> Between:
@@ -99,6 +102,7 @@ def between_loaded(
     known, now = old.facts.attributes.keys(), new.facts.attributes.keys()
     moved = sorted(type_ for type_ in known & now if old.facts.sides[type_] != new.facts.sides[type_])
     labels = _labels(*files, built)
+    mains = tuple(_main(one, fresh) for one, fresh in zip(files, built))
     return Between(
         old=before,
         new=after,
@@ -118,6 +122,9 @@ def between_loaded(
         labels_added=_apart(labels[1], labels[0]),
         labels_removed=_apart(labels[0], labels[1]),
         process_transitions=(_of_processes(statements[0]), _of_processes(statements[1])),
+        label_lines=None
+        if labels[0] == labels[1] or mains[0] is None or mains[1] is None
+        else (lines_in_order(mains[0]), lines_in_order(mains[1])),
     )
 
 
@@ -233,7 +240,7 @@ def _labels(
     from_stores = old.store is not None and new.store is not None
     for files, fresh in zip((old, new), built):
         active = None if files.store is None else files.store / "active"
-        main = files.file_contexts if not fresh else None if active is None else active / "file_contexts"
+        main = _main(files, fresh)
         if main is None:
             sides.append(None)
             continue
@@ -244,6 +251,13 @@ def _labels(
             beside.append(main.with_name(f"{main.name}.homedirs"))
         sides.append(_entries([main, *(path for path in beside if path.exists())]))
     return sides[0], sides[1]
+
+
+def _main(files: PolicyFiles, fresh: bool) -> Optional[Path]:
+    """The main file of a policy's file contexts; of one that was built just now it lies in the module store."""
+    if not fresh:
+        return files.file_contexts
+    return None if files.store is None else files.store / "active/file_contexts"
 
 
 def _entries(paths: Iterable[Path]) -> frozenset[str]:

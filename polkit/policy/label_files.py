@@ -38,6 +38,14 @@ NOTHING = Added()
 _Precedence = tuple[bool, int, int, int, str]
 
 
+class LabelLine(NamedTuple):
+    """An entry: its pattern, its kind (empty for any), its context (``<<none>>`` for no label)."""
+
+    pattern: str
+    kind: str
+    context: str
+
+
 class _Line(NamedTuple):
     """One entry: its pattern, its kind (empty for any), its context, and the whole line."""
 
@@ -90,6 +98,11 @@ def listed(file_contexts: Path, added: Added) -> tuple[ListedLabel, ...]:
         ListedLabel(file, line.pattern, line.kind, "" if context is None else context.type)
         for file, line, context in found
     )
+
+
+def lines_in_order(file_contexts: Path, added: Added = NOTHING) -> tuple[LabelLine, ...]:
+    """Pattern, kind and context of every entry in the order of ``_in_order``."""
+    return tuple(LabelLine(*line[:3]) for _, line in _in_order(file_contexts, added))
 
 
 def substituted(file_contexts: Path, path: str, added: Added = NOTHING) -> str:
