@@ -29,12 +29,9 @@ class GateNames:
         return frozenset((*found, *joined))
 
     def unknown(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Those that are neither a type nor an attribute here, in their order."""
-        own = {*self.own, *(attribute for attributes in self.own.values() for attribute in attributes)}
-        return tuple(name for name in names if name not in own and not self._known(name))
-
-    def _known(self, name: str) -> bool:
-        return self.policy.type_name(name) is not None or self.policy.has_attribute(name)
+        """Those that no type is, and that no type is in, in their order: an attribute that a binary policy has lost is
+        one of them."""
+        return tuple(name for name in names if not self.types((name,)))
 
 
 class Forbidden:

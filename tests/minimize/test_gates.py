@@ -24,7 +24,7 @@ def sentences(policy: TargetPolicy, text: str, place: Path, *rules: tuple[str, s
     config.write_text(text, encoding="utf-8")
     allowed = tuple(AvRule("allow", *rule[:3], tuple(sorted(rule[3].split()))) for rule in rules)
     source = ModuleSource("vllm", "1.0.0", AccessSet(types=(OWN, WEIGHTS), rules=allowed))
-    plan = Plan(policy.info, InputSummary((), 0, 0, 0, 0, 0, 0, {}, ()), ())
+    plan = Plan(policy.info, InputSummary(), ())
     return breaches(plan, source, load_config(config), policy)
 
 
@@ -109,7 +109,7 @@ def test_without_a_policy_a_gate_goes_by_names_alone() -> None:
         AvRule("allow", "container_domain", "etc_t", "file", ("read",)),
         AvRule("allow", "a_t", "b_t", "file", ("read",)),
     )
-    plan = Plan(None, InputSummary((), 0, 0, 0, 0, 0, 0, {}, ()), ())
+    plan = Plan(None, InputSummary(), ())
     said = breaches(plan, ModuleSource("m", "1", AccessSet(rules=rules)), config, load_policy("none"))
     assert said == ("allow container_domain etc_t:file { read } is forbidden (forbid 1)",)
     assert breaches(plan, ModuleSource("m", "1", AccessSet(rules=rules)), config) == said
