@@ -5,7 +5,7 @@ module, and the policy that it would have with it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
@@ -13,7 +13,7 @@ from typing import Callable, NamedTuple, Optional
 from polkit.bundle import as_file_contexts, read_claims
 from polkit.config import Config
 from polkit.errors import CompileError, MissingDependency, PolkitError, SourceError
-from polkit.module import Headers, find_headers, read_headers
+from polkit.module import Definition, Headers, definitions, find_headers, read_headers
 from polkit.module.source import (
     Call,
     Declaration,
@@ -105,6 +105,11 @@ class Case:
         return self._attempt[1]
 
     @cached_property
+    def interfaces(self) -> Optional[Headers]:
+        """The interfaces that the sources may call: the policy's and those of the module's own ``.if``."""
+        return None if self.headers is None else _with_own(self.headers, self.sources)
+
+    @cached_property
     def read(self) -> Readings:
         """What was understood of the sources, else of the modules."""
         return _read(self)
@@ -186,6 +191,21 @@ def known_headers(named: Optional[Path] = None, roots: Iterable[Path] = ()) -> O
         return None
 
 
+def _with_own(headers: Headers, sources: Iterable[SourceText]) -> Headers:
+    """A definition never takes the place of one of the policy's; an ``.if`` that m4 would not read as it looks is left
+    out."""
+    names = {one.name for one in headers.definitions}
+    more: list[Definition] = []
+    for text in sources:
+        if text.kind == "if":
+            try:
+                read_te(text.text, text.name)
+            except SourceError:
+                continue
+            more += (one for one in definitions(text.text, text.name) if one.name not in names)
+    return replace(headers, definitions=(*headers.definitions, *more)) if more else headers
+
+
 def _read(case: Case) -> Readings:
     statements: list[Located] = []
     labels: list[Labelled] = []
@@ -197,7 +217,7 @@ def _read(case: Case) -> Readings:
         try:
             if text.kind == "te":
                 source = read_te(text.text, text.name)
-                found = reading_te(source, case.headers)
+                found = reading_te(source, case.interfaces)
                 statements += found.statements
                 remarks += ((text.name, one) for one in source.remarks)
                 misread += ((text.name, one) for one in found.misread)
@@ -207,9 +227,12 @@ def _read(case: Case) -> Readings:
                 labels += _labels_of_cil(text.text, text.name)
             elif text.kind == "fc":
                 labels += _flat(read_fc(text.text, text.name), text.name)
+            else:
+                remarks += ((text.name, one) for one in read_te(text.text, text.name).remarks)
         except SourceError as error:
             refused.append((text.name, error))
-    if not any(text.kind in ("te", "cil") for text in case.sources):
+    unread = {name for name, _ in refused}
+    if not any(text.kind in ("te", "cil") and text.name not in unread for text in case.sources):
         for module in case.modules:
             statements += locate_cil(module.cil, case.materials.shown)
             labels += _labels_of_cil(module.cil, case.materials.shown)

@@ -6,7 +6,7 @@ from polkit.module.source.cil import CilBlock, CilEntry, CilItem, CilStatement, 
 from polkit.module.source.complaints import Complaint, complaints
 from polkit.module.source.expanding import expand_te
 from polkit.module.source.fc import FileBlock, FileEntry, FileLabel, read_fc, render_fc_entries
-from polkit.module.source.limits import LARGEST
+from polkit.module.source.limits import LARGEST, ReachesOutError
 from polkit.module.source.located import (
     Located,
     Misread,
@@ -56,6 +56,7 @@ __all__ = [
     "Label",
     "Located",
     "Misread",
+    "ReachesOutError",
     "Reading",
     "Remark",
     "Requirement",

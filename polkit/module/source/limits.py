@@ -25,6 +25,10 @@ _QUOTES = "`'"
 _CHANGE = {"`": 1, "(": 1, "{": 1, "'": -1, ")": -1, "}": -1}
 
 
+class ReachesOutError(SourceError):
+    """A source that would have m4 run, read, redefine or repeat something."""
+
+
 def place(text: str, at: int) -> tuple[int, int]:
     """Line and column of a position, from 1."""
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
@@ -41,11 +45,11 @@ def refuse_outsized(text: str, name: str, largest: int = LARGEST) -> None:
 
 
 def refuse_reaching_out(text: str, name: str) -> None:
-    """Raises SourceError where m4 would be told to run, read or redefine something, outside comments."""
+    """Raises ReachesOutError where m4 would be told to run, read or redefine something, outside comments."""
     for found in _REACHING_OUT.finditer(text):
         if not found[0].startswith("#"):
             line, _ = place(text, found.start())
-            raise SourceError(
+            raise ReachesOutError(
                 f"{name}:{line}: {found[0]} makes m4 run, read, redefine or repeat something: it is not read",
                 hint="a policy module has no use for it; write what it stands for",
             )

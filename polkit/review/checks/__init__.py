@@ -14,8 +14,10 @@ from polkit.review.case import Case
 from polkit.review.findings import Finding
 
 CHECKS: tuple[str, ...] = (
-    *("compiles", "missing", "unknown", "headers"),
-    *
+    "compiles",
+    "missing",
+    "unknown",
+    "headers",
     "allowed",
     "shared",
     "remedies",
