@@ -12,7 +12,7 @@ _WIDTH = 960
 _LEFT, _RIGHT = (0, 280), (630, 330)
 """Where a column begins, and how wide it is."""
 _LEAST = 42
-_A_LINE = 11
+_A_LINE = 14
 """Height of a box, and what each edge adds to it."""
 _GAP = 10
 _ROUNDS = 6
@@ -126,9 +126,14 @@ def _beside(
 def _box(node: Node, span: _Span, column: tuple[int, int], edges: Sequence[Edge], side: int) -> Box:
     mine = [edge for edge in edges if _end(edge, side) == node.name]
     classes = sorted({one for edge in mine for one in edge.classes})
-    accesses = sum(edge.accesses for edge in mine)
-    note = f"{accesses:,} access{'' if accesses == 1 else 'es'}" + (f" \u00b7 {' '.join(classes)}" if side else "")
     letters = int((column[1] - 20) / _LETTER)
+    note = _counted(sum(edge.accesses for edge in mine), "access", "accesses")
+    types = max(edge.types for edge in mine)
+    if side:
+        several = f"{types:,} types \u00b7 " if types > 1 and not node.members else ""
+        note, listed = several + note, " ".join(classes)
+        fits = len(f"{note} \u00b7 {listed}") <= letters * 1.1
+        note += f" \u00b7 {listed if fits else _counted(len(classes), 'class', 'classes')}"
     title = f"{node.name}: {', '.join(node.members)}" if node.members else node.name
     return Box(
         column[0],
@@ -136,8 +141,8 @@ def _box(node: Node, span: _Span, column: tuple[int, int], edges: Sequence[Edge]
         column[1],
         round(span[1] - span[0], 1),
         _shortened(node.name, letters),
-        _shortened(note, int(letters * 1.15)),
-        f"{title} ({note})",
+        note,
+        f"{title} ({note}{f': {chr(32).join(classes)}' if side else ''})",
         node.own,
     )
 
@@ -150,6 +155,10 @@ def _shortened(text: str, most: int) -> str:
     return f"{text[: most - 1 - half]}\u2026{text[-half:]}"
 
 
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def _curves(edges: Sequence[Edge], left: dict[str, _Span], right: dict[str, _Span]) -> Iterable[Curve]:
     starts, ends = _ports(edges, 0, left, right), _ports(edges, 1, right, left)
     x1, x2 = _LEFT[0] + _LEFT[1], _RIGHT[0]
@@ -158,7 +167,7 @@ def _curves(edges: Sequence[Edge], left: dict[str, _Span], right: dict[str, _Spa
         y1, y2 = starts[edge], ends[edge]
         path = f"M{x1} {y1:g}C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2} {y2:g}"
         risk = f"{edge.risk} risk" if edge.risk else "no known risk"
-        perms = f"{edge.perms} permission{'' if edge.perms == 1 else 's'}"
+        perms = _counted(edge.perms, "permission", "permissions")
         title = f"{edge.source} to {edge.target}: {' '.join(edge.classes)}, {perms}, {risk}"
         yield Curve(path, edge.risk, x2 - 14, y2, title)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 
-from polkit.review.diff import DOMAIN, EXISTING, TYPE
+from polkit.review.diff import DOMAIN, EXISTING, GROUPS, TYPE
 from polkit.review.findings import SEVERITIES, Finding
 from polkit.review.reports.grants import Grant, own_types
 from polkit.review.reviewing import Review
@@ -40,22 +40,19 @@ class Headline(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A number, what it counts, and a note, which may be empty."""
+    """A number, what it counts, a note, which may be empty, and the severity, where it counts findings of one."""
 
     value: str
     label: str
     note: str = ""
+    severity: str = ""
 
 
 def headline(review: Review) -> Headline:
     """The review in one word and one sentence."""
     counts = by_severity(review.findings)
     broken = [gate for gate in review.gates if gate.ok is False]
-    parts = [
-        _counted(counts[one], f"finding of {one} severity", f"findings of {one} severity")
-        for one in ("high", "medium")
-        if counts[one]
-    ]
+    parts = _grave(counts)
     if broken:
         parts.append(_counted(len(broken), "broken gate"))
     if not review.materials.modules:
@@ -104,7 +101,7 @@ def figures(review: Review, grants: Iterable[Grant]) -> tuple[Figure, ...]:
     """The numbers of a review."""
     rows = tuple(grants)
     counts = by_severity(review.findings)
-    found = [Figure(f"{counts[one]:,}", f"{one} severity") for one in reversed(SEVERITIES)]
+    found = [Figure(f"{counts[one]:,}", f"{one} severity", "", one) for one in reversed(SEVERITIES)]
     found.append(Figure(f"{len(review.ignored):,}", "ignored", "by a comment in the source, with its reason"))
     if review.change is not None:
         accesses = {
@@ -136,7 +133,7 @@ def what_next(review: Review) -> str:
     if failing:
         many = failing > 1
         what = f"the {failing} findings of severity medium or more" if many else "the finding"
-        todo.append(f"mend {what}, or settle {'each' if many else 'it'} by `# polkit: ignore[ID] reason` on its line")
+        todo.append(f"mend {what}, or settle {'each' if many else 'it'} by an ignore comment with the reason")
     if broken:
         gates, them = ("gates", "them") if broken > 1 else ("gate", "it")
         todo.append(f"keep to the broken {gates} of polkit.toml, or change {them}")
@@ -155,13 +152,18 @@ def _grant_sentences(review: Review, rows: tuple[Grant, ...]) -> Iterator[str]:
     total = sum(row.accesses for row in rows)
     brings = f"brings {_counted(len(own), 'type')} and " if own else ""
     yield f"Installed on this policy, {name} {brings}newly allows {_counted(total, 'access', 'accesses')}."
-    before = sum(row.accesses for row in rows if row.group == EXISTING)
+    before, domain, onto = (sum(row.accesses for row in rows if row.group == group) for group in GROUPS)
     lost = sum(len(entry.perms) for entry in review.change.removed)
-    if before:
-        are = "is" if before == 1 else "are"
-        yield f"{before:,} of them {are} {GROUP_TITLES[EXISTING]}: what runs on the host today may do more."
+    parts = [f"{domain:,} are what its own domains may do"] if domain else []
+    parts += [f"{onto:,} what domains of the policy may do to its types"] if onto else []
+    if parts:
+        yield f"Of these, {_listed(parts)}."
+    if before == total and before:
+        yield f"All of it is {GROUP_TITLES[EXISTING]}: what runs on the host today may do more."
+    elif before:
+        yield f"{before:,} are {GROUP_TITLES[EXISTING]}: what runs on the host today may do more."
     elif total:
-        yield f"None of them is {GROUP_TITLES[EXISTING]}: what runs on the host today may do no more there."
+        yield f"Nothing is {GROUP_TITLES[EXISTING]}: what runs on the host today may do no more there."
     if lost:
         yield f"It takes {_counted(lost, 'access', 'accesses')} away."
 
@@ -169,14 +171,12 @@ def _grant_sentences(review: Review, rows: tuple[Grant, ...]) -> Iterator[str]:
 def _finding_sentence(review: Review) -> str:
     failing = [one for one in review.findings if one.severity in ("medium", "high")]
     rest = len(review.findings) - len(failing)
-    ignored = (
-        f"; {_counted(len(review.ignored), 'more is', 'more are')} ignored in the source" if review.ignored else ""
-    )
+    more = len(review.ignored)
+    ignored = f"; {_counted(more, 'more is', 'more are')} ignored in the source" if more else ""
     if not failing:
         mild = f", and {rest} of low severity or for information" if rest else ""
         return f"The review has no finding of medium severity or more{mild}{ignored}."
-    counts = by_severity(failing)
-    listed = _listed([f"{counts[one]} of {one} severity" for one in ("high", "medium") if counts[one]])
+    listed = _listed(_grave(by_severity(failing)))
     first = failing[0]
     return f"The review has {listed}{ignored}; first among them, in {first.place.text}: {first.title.rstrip('.')}."
 
@@ -201,6 +201,11 @@ def _against_sentence(review: Review) -> Optional[str]:
         return None
     witness = f": {found.witness.text}" if found.witness is not None else ""
     return f"It {_VERDICTS[found.verdict]} {found.a.path}{witness}."
+
+
+def _grave(counts: Counter[str]) -> list[str]:
+    found = [(one, counts[one]) for one in ("high", "medium") if counts[one]]
+    return [_counted(number, f"finding of {one} severity", f"findings of {one} severity") for one, number in found]
 
 
 def _counted(number: int, one: str, many: str = "") -> str:

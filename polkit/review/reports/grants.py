@@ -94,7 +94,10 @@ def _from_change(review: Review, change: Difference) -> Iterator[Grant]:
 
 
 def _says(row: Group, own: frozenset[str], module: str) -> bool:
-    """Whether a rule can only be the module's: it names what the module alone has."""
+    """Whether a rule that no statement says is the module's: it names what the module alone has. The policy's rules of
+    an attribute on itself (``self``) name each member, so they do too."""
+    if row.source == row.target:
+        return False
     prefixes = {module, module.replace("-", "_")}
     for name in (row.source, row.target):
         generated = GENERATED.match(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 from polkit.model import safe
 from polkit.review.catalogue import KINDS
@@ -127,15 +127,18 @@ def _cut(rows: list[str]) -> list[str]:
 def prose(text: str, most: int = 1000) -> str:
     """Words of ours with names of others among them, on one line: what is no plain word becomes code."""
     words = _shortened(safe(" ".join(text.split())), most).split(" ")
-    return " ".join(word if _PLAIN.match(word) and not _REFERENCE.match(word) else _coded(word) for word in words)
+    runs = [(plain, " ".join(run)) for plain, run in groupby(words, _is_plain)]
+    return " ".join(run if plain else _coded(run) for plain, run in runs)
 
 
-def _coded(word: str) -> str:
+def _is_plain(word: str) -> bool:
+    return bool(not word or (_PLAIN.match(word) and not _REFERENCE.match(word)))
+
+
+def _coded(words: str) -> str:
     """Code, but for the punctuation after it."""
-    end = _END.search(word)
-    if not word or end is None or end.start() == 0:
-        return code(word) if word else ""
-    return code(word[: end.start()]) + end[0]
+    end = _END.search(words)
+    return code(words) if end is None or end.start() == 0 else code(words[: end.start()]) + end[0]
 
 
 def code(text: str, most: int = 120) -> str:

@@ -29,13 +29,15 @@ _SEVERAL = "several types"
 
 class Edge(NamedTuple):
     """What ``source`` may do to ``target``, each a type, an attribute or a group. ``perms``: of all classes together;
-    ``accesses``: permissions between types; ``risk``: the gravest, one of RISKS."""
+    ``accesses``: permissions between types; ``types``: how many the target stands for; ``risk``: the gravest, one of
+    RISKS."""
 
     source: str
     target: str
     classes: tuple[str, ...]
     perms: int
     accesses: int
+    types: int
     risk: str
 
 
@@ -85,6 +87,7 @@ def _edge(source: str, target: str, rows: list[Grant]) -> Edge:
         classes=tuple(sorted({one.tclass for one in rows})),
         perms=len({(one.tclass, perm) for one in rows for perm in one.perms}),
         accesses=sum(one.accesses for one in rows),
+        types=max(one.targets for one in rows),
         risk=max((one.risk for one in rows), key=RISKS.index),
     )
 
@@ -142,5 +145,5 @@ def _joined(
     for (source, target), those in found.items():
         classes = tuple(sorted({one for edge in those for one in edge.classes}))
         risk = max((edge.risk for edge in those), key=RISKS.index)
-        perms, accesses = max(edge.perms for edge in those), sum(edge.accesses for edge in those)
-        yield Edge(source, target, classes, perms, accesses, risk)
+        perms, types = max(edge.perms for edge in those), max(edge.types for edge in those)
+        yield Edge(source, target, classes, perms, sum(edge.accesses for edge in those), types, risk)
