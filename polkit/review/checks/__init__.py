@@ -22,6 +22,8 @@ CHECKS: tuple[str, ...] = (
     "shared",
     "remedies",
     "constraints",
+    "risks",
+    "neverallows",
     "transitions",
     "entering",
     "executing",
