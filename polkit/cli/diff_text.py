@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
+from textwrap import wrap
 from typing import Optional
 
 from polkit.cli.safe import safe
 from polkit.review import GROUPS, Difference, Entry, Group, Witness, grouped
 
 _MOST = 20
+_WIDTH = 100
 _VERDICTS = {
     "equivalent": "{b} allows what {a} allows",
     "less-permissive": "{b} allows less than {a}",
@@ -48,6 +50,8 @@ def _witness_lines(witness: Optional[Witness], both: Container[str]) -> Iterator
     risk = None if witness.entry is None else witness.entry.risk
     if risk is not None:
         yield safe(f"    {risk.severity} risk ({risk.id}): {risk.what}; {risk.why}")
+        if risk.story:
+            yield from wrap(safe(risk.story), _WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 
 def _rule_lines(title: str, way: str, entries: Sequence[Entry], most: int) -> Iterator[str]:

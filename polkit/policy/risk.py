@@ -26,6 +26,8 @@ class Risk:
     what: str
     why: str
     reference: str
+    story: str = ""
+    """How an intruder would use it and what he has then; empty for what the catalogue has none of."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from polkit.policy import assess, load_policy, risk_ids
+from polkit.policy import assess, load_policy, risk_ids, risk_named
 
 REFUSED = [
     ("memory", "container_t", "memory_device_t", "chr_file", "read"),
@@ -85,6 +85,13 @@ def test_granted_with_a_word(real, entry, severity, source, target, tclass, perm
     risk = assess(source, target, tclass, perm, real)
     assert risk is not None
     assert (risk.id, risk.severity, risk.refuse) == (entry, severity, False)
+
+
+def test_every_grave_entry_tells_how_it_is_used():
+    risks = [risk_named(one) for one in risk_ids()]
+    told = [risk.story for risk in risks if risk.severity != "low"]
+    assert all(story.endswith(".") and story.count(". ") in range(3) for story in told)
+    assert len(set(told)) == len(told)
 
 
 def test_every_entry_of_the_catalogue_is_tried_above():
