@@ -25,6 +25,7 @@ from polkit.policy import (
 )
 from polkit.review.inputs import Compared, is_policy, read_module, read_policy
 from polkit.review.meaning import Relation, relation_of
+from polkit.review.relabels import Relabel, relabels
 
 EXISTING, DOMAIN, TYPE = "existing-types", "new-domain", "new-type"
 GROUPS = (EXISTING, DOMAIN, TYPE)
@@ -79,7 +80,8 @@ class Group(NamedTuple):
 class Difference:
     """``verdict``: equivalent, less-permissive, more-permissive (B allows more) or incomparable. ``build``: store or
     binary, how modules were put onto ``policy``; whole where none was. ``counter`` is the witness of the other way, of
-    two that are incomparable. ``relation`` names what decided. ``commands`` are those on extended permissions."""
+    two that are incomparable. ``relation`` names what decided. ``commands`` are those on extended permissions;
+    ``labels`` is None where one of the two has no file contexts."""
 
     a: Compared
     b: Compared
@@ -93,6 +95,7 @@ class Difference:
     removed: tuple[Entry, ...]
     commands_added: tuple[XpermChange, ...]
     commands_removed: tuple[XpermChange, ...]
+    labels: Optional[tuple[Relabel, ...]]
     found: Between
 
 
@@ -149,7 +152,8 @@ def concluded(a: Compared, b: Compared, policy: Optional[str], build: str, found
     """The difference for what was found between the policies of two sides; the fields are those of ``Difference``."""
     added = tuple(_entries(found.gained, found.old))
     removed = tuple(_entries(found.lost, found.new))
-    relation = relation_of(found, a, b)
+    labels = relabels(found)
+    relation = relation_of(found, a, b, labels or ())
     more, less = _witness("more", added, relation.more), _witness("less", removed, relation.less)
     verdict = {
         (False, False): "equivalent",
@@ -170,6 +174,7 @@ def concluded(a: Compared, b: Compared, policy: Optional[str], build: str, found
         removed=removed,
         commands_added=found.rules.gained_xperms,
         commands_removed=found.rules.lost_xperms,
+        labels=labels,
         found=found,
     )
 

@@ -9,6 +9,7 @@ from typing import Any, Optional
 from polkit.policy import Risk, XpermChange
 from polkit.review.diff import Difference, Entry, Witness
 from polkit.review.inputs import Compared
+from polkit.review.relabels import Relabel
 
 SCHEMA = "polkit.diff/1"
 
@@ -45,7 +46,11 @@ def diff_object(found: Difference) -> dict[str, Any]:
         },
         "labels": None
         if between.labels_added is None or between.labels_removed is None
-        else {"added": list(between.labels_added), "removed": list(between.labels_removed)},
+        else {
+            "added": list(between.labels_added),
+            "removed": list(between.labels_removed),
+            "changes": [_relabel(one) for one in found.labels or ()],
+        },
         "host": {
             what: {"added": sorted(new - old), "removed": sorted(old - new)}
             for what, old, new in zip(("ports", "booleans"), found.a.host, found.b.host)
@@ -97,7 +102,14 @@ def _command_rule(change: XpermChange) -> dict[str, Any]:
 def _risk(risk: Optional[Risk], perm: str) -> Optional[dict[str, Any]]:
     if risk is None:
         return None
-    return {"id": risk.id, "severity": risk.severity, "what": risk.what, "why": risk.why, "perm": perm}
+    return {
+        "id": risk.id,
+        "severity": risk.severity,
+        "what": risk.what,
+        "why": risk.why,
+        "story": risk.story or None,
+        "perm": perm,
+    }
 
 
 def _witness(witness: Optional[Witness]) -> Optional[dict[str, Any]]:
@@ -106,6 +118,19 @@ def _witness(witness: Optional[Witness]) -> Optional[dict[str, Any]]:
     entry = witness.entry
     rule = None if entry is None else {**_rule(entry), "perms": [witness.perm]}
     return {"way": witness.way, "text": witness.text, "rule": rule}
+
+
+def _relabel(one: Relabel) -> dict[str, Any]:
+    effect = one.effect
+    return {
+        "entry": one.line,
+        "is_new": one.is_new,
+        "was": one.old or None,
+        "is": one.new or None,
+        "way": one.way,
+        "domains": None if effect is None else {"more": dict(effect.more), "less": dict(effect.less)},
+        "enters": None if effect is None else effect.enters,
+    }
 
 
 def _joins(joins: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

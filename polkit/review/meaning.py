@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from polkit.policy import Between
 from polkit.review.inputs import Compared
+from polkit.review.relabels import Relabel
 
 _SILENT = ("dontaudit", "auditallow", "typealias")
 """These decide what is logged, or what else a type is called."""
@@ -31,14 +32,14 @@ class Relation:
     silent: tuple[str, ...]
 
 
-def relation_of(found: Between, a: Compared, b: Compared) -> Relation:
+def relation_of(found: Between, a: Compared, b: Compared, labels: Iterable[Relabel]) -> Relation:
     """Everything that changed but allow rules, by the way that it goes."""
     more, less, silent = [], [], []
     for change in found.rules.gained_xperms:
         more.append(change.text)
     for change in found.rules.lost_xperms:
         less.append(f"no longer: {change.text}")
-    for way, text in _changes(found, a, b):
+    for way, text in _changes(found, a, b, labels):
         if way in ("more", "both"):
             more.append(text)
         if way in ("less", "both"):
@@ -48,7 +49,7 @@ def relation_of(found: Between, a: Compared, b: Compared) -> Relation:
     return Relation(tuple(more), tuple(less), tuple(silent))
 
 
-def _changes(found: Between, a: Compared, b: Compared) -> Iterator[tuple[str, str]]:
+def _changes(found: Between, a: Compared, b: Compared, labels: Iterable[Relabel]) -> Iterator[tuple[str, str]]:
     fresh = {*found.types_added, *found.types_removed}
     for is_new, statements in ((True, found.added), (False, found.removed)):
         for text in statements:
@@ -63,10 +64,8 @@ def _changes(found: Between, a: Compared, b: Compared) -> Iterator[tuple[str, st
         yield "less", f"a constraint on {constraint.tclass} refuses {type_}: {constraint.text}"
     for type_, attribute in found.rerouted:
         yield "both", f"{type_} is in attribute {attribute} of one only, which type transitions name"
-    for line in found.labels_added or ():
-        yield "both", f"label {line}"
-    for line in found.labels_removed or ():
-        yield "both", f"no longer: label {line}"
+    for relabel in labels:
+        yield relabel.way, relabel.text
     yield from _host("port", a.host.ports, b.host.ports)
     yield from _host("boolean", a.host.booleans, b.host.booleans)
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from polkit.cli.diff_text import diff_lines
 from polkit.errors import CompileError, SourceError, UsageError
 from polkit.module import build_package
 from polkit.policy import ModuleFile, both_built, load_policy, locate
@@ -60,9 +61,9 @@ def accesses(entries: object) -> set[tuple[str, ...]]:
         (
             READ,
             READ + '(filecon "/opt/x" any (system_u object_r data_t ((s0) (s0))))',
-            "incomparable",
-            "label /opt/x system_u:object_r:data_t:s0",
-            "label /opt/x system_u:object_r:data_t:s0",
+            "more-permissive",
+            "label /opt/x: default_t -> data_t; 1 domain more may write it",
+            None,
         ),
         (
             "(boolean b false) (booleanif b (true (allow container_t shadow_t (file (read)))))",
@@ -91,6 +92,9 @@ def test_a_witness_is_the_gravest_and_tells_its_story(differ: Differ) -> None:
     assert found.witness.entry is not None
     assert found.witness.entry.risk is not None
     assert (found.witness.perm, found.witness.entry.risk.id) == ("open", "shadow")
+    text = " ".join(" ".join(diff_lines(found, False)).split())
+    assert f"high risk (shadow): password hashes; {found.witness.entry.risk.why}" in text
+    assert "An intruder reads /etc/shadow" in text
 
 
 def test_what_an_attribute_brings_is_shown_once(differ: Differ) -> None:
