@@ -203,9 +203,10 @@ def test_over_permission_goes_by_the_plan_beside_the_module(host: Path, tmp_path
     assert broken.accesses == ("allow container_t xserver_misc_device_t:chr_file { execute }",)
 
 
-@pytest.mark.parametrize(
-    "paper", ["[]", "null", '{"module": 3}', '{"module": {"name": "mine"}, "granted": "x"}', "[" * 9999]
-)
+NO_PAPERS = ("", "[]", "null", '{"module": 3}', '{"module": {"name": "mine"}, "granted": "x"}', "[" * 9999)
+
+
+@pytest.mark.parametrize("paper", NO_PAPERS, ids=["empty", "list", "null", "no module", "no numbers", "deep"])
 def test_a_paper_that_is_none_tells_nothing(held: Holder, tmp_path: Path, paper: str) -> None:
     for name in ("plan.json", "proof.json"):
         (tmp_path / name).write_text(paper)
