@@ -246,6 +246,11 @@ def _check_types(value: list[str], where: str) -> None:
             raise UsageError(f"{where}: {name[:80]!r} can't be a type")
 
 
+def _check_weight(value: int, where: str) -> None:
+    if value > 10:
+        raise UsageError(f"{where}: {value} is more than 10, the most that a permission weighs")
+
+
 def _check_names(value: Any, where: str) -> None:
     for name in (value,) if isinstance(value, str) else value:
         if not IDENTIFIER.match(name):
@@ -287,6 +292,7 @@ _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "shared_domains": _check_types,
     "forbid_rules_on": _check_types,
     "flow_exclude": _check_types,
+    "flow_weight": _check_weight,
     "types": _check_types,
     **dict.fromkeys(("source", "target", "classes", "perms", "besides", "tclass"), _check_names),
     "path": _check_path,

@@ -153,12 +153,13 @@ class Review:
 
     flow_weight: int = _key(
         "Least weight of a permission, 1 to 10 as in setools' permission map, through which information counts as "
-        "flowing between zones.",
-        default=3,
+        "flowing between zones. From 8 on it is what a file holds; below, its size and times, too.",
+        default=8,
         least=1,
     )
     flow_exclude: tuple[str, ...] = _key(
-        "Types and attributes through which no flow between zones is followed, besides those that every system trusts.",
+        "Types and attributes through which no flow between zones is followed, besides domains that the module gives "
+        "nothing and what nearly all domains read and write.",
         default=(),
     )
 

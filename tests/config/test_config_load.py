@@ -183,6 +183,7 @@ def test_without_a_file_all_is_default(tmp_path: Path, monkeypatch: pytest.Monke
         ('[review.severity]\nPK010 = "none"\n', "PK010: expected one of info, low, medium, high"),
         ("[review.severity]\nPK010 = [1]\n", "PK010: expected one of info"),
         ("[review]\nflow_weight = 0\n", "0 is less than 1"),
+        ("[review]\nflow_weight = 11\n", "11 is more than 10"),
     ],
 )
 def test_what_is_wrong_with_a_review_section_is_said(place: Path, text: str, said: str) -> None:
