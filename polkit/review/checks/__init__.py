@@ -33,6 +33,7 @@ CHECKS: tuple[str, ...] = (
     "joins",
     "roles",
     "commands",
+    "linking",
 )
 """The files, in the order in which they are asked."""
 

@@ -1,0 +1,96 @@
+"""PK005: the policy does not take the module, for another reason than a name that it lacks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from polkit.module.source import Located, Requirement
+from polkit.review.case import Case, place_of
+from polkit.review.checks.unknown import unknown
+from polkit.review.findings import Finding, Fix, Place
+from polkit.review.uses import declared_by, used_by
+
+_NAMED = re.compile(r"[\w.-]+", re.ASCII)
+_AT = re.compile(r"\bat (?:\S*/)?([\w.-]+?)(?:/cil|\.cil):(\d+)", re.ASCII)
+"""A line of a module, as semodule and as secilc name it."""
+_IN_WORDS = (
+    (
+        r"[Rr]e-?declaration of \w+ (\S+)|[Dd]uplicate declaration of \w+ (\S+)",
+        "The policy has {0} already",
+        "Take the declaration out and require {0} instead, or give yours another name.",
+    ),
+    (
+        r"[Ff]ailed to resolve (\w+) statement",
+        "A {0} statement names what the policy does not have",
+        "Look at the names of the statement; interfaces of other modules may be missing here.",
+    ),
+    (
+        r"[Cc]onflicting (?:type rules|.*rules)",
+        "A transition contradicts one that the policy has",
+        "For one source, target, class and file name there can be one result only: take yours out.",
+    ),
+    (
+        r"[Cc]ircular bounds found for type (\S+)",
+        "{0} is bounded by itself",
+        "Take one typebounds of the circle out.",
+    ),
+    (
+        r"neverallow",
+        "A rule breaks a neverallow of the policy, and this store is built with expand-check",
+        "Take out the rule that breaks it.",
+    ),
+)
+
+
+def find(case: Case) -> Iterator[Finding]:
+    """What ``semodule`` says of the build of the policy with the module."""
+    if not case.modules or (error := case.does_not_link) is None:
+        return
+    lines = [line.strip() for line in (error.output or str(error)).splitlines() if line.strip()]
+    if any(not one.tclass for one in unknown(case)):
+        return  # a name that the policy lacks: PK003 says which
+    title, fix = _in_words(lines)
+    yield Finding(
+        id="PK005",
+        severity="high",
+        confidence="high",
+        place=_place(case, lines),
+        title=title,
+        why=(
+            "The module compiles, and the policy refuses it when it is installed: nothing of it is in force. "
+            "semodule then leaves the policy as it was, so the failure is easily overlooked in a script."
+        ),
+        fix=Fix(fix),
+        evidence=tuple(lines[:8]),
+    )
+
+
+def _in_words(lines: list[str]) -> tuple[str, str]:
+    """The complaint in other words, and what to do."""
+    for pattern, title, fix in _IN_WORDS:
+        for line in lines:
+            found = re.search(pattern, line)
+            if found:
+                name = next((one for one in found.groups() if one), "")
+                return title.format(name), fix.format(name)
+    said = lines[0] if lines else "it did not say why"
+    return f"The policy does not take the module: {said[:160]}", "Correct what the message names."
+
+
+def _place(case: Case, lines: list[str]) -> Place:
+    """The line that is named, of a source in CIL; else the statement that has most of the complaint's names."""
+    for text in case.sources:
+        for found in _AT.finditer("\n".join(lines)):
+            if text.kind == "cil" and found[1] == case.name:
+                return Place(text.name, int(found[2]))
+    words = set(_NAMED.findall(" ".join(lines[:2])))
+    best, most = Place(case.file, 1), 0
+    for one in case.statements:
+        if not isinstance(one.statement, Requirement) and (shared := len(words & _names(one))) > most:
+            best, most = place_of(one), shared
+    return best
+
+
+def _names(one: Located) -> set[str]:
+    return {name.name for name in (*used_by(one), *declared_by(one.statement))}
