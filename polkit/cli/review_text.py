@@ -93,7 +93,7 @@ def _finding(console: Console, one: Finding, shown: int) -> None:
         print_wrapped(console, "         # ", command, "", "bold")
     for line in one.fix.patch.splitlines():
         style = {"+": "green", "-": "red"}.get(line[:1], "dim")
-        console.print(Text(f"         {safe(line)}", style), soft_wrap=True)
+        console.print(Text(f"         {safe(line.expandtabs())}", style), soft_wrap=True)
     for number, line in enumerate(one.evidence[:shown]):
         print_wrapped(console, "    Seen " if number == 0 else "         ", line, "dim")
     if len(one.evidence) > shown:

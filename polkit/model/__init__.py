@@ -52,7 +52,7 @@ from polkit.model.rules import (
     TypeTransition,
     XpermRule,
 )
-from polkit.model.safe import safe
+from polkit.model.safe import safe, safe_lines
 from polkit.model.times import iso_time
 
 __all__ = [
@@ -113,4 +113,5 @@ __all__ = [
     "parse_context",
     "relate",
     "safe",
+    "safe_lines",
 ]

@@ -16,3 +16,8 @@ _HARMFUL = re.compile(
 def safe(text: str) -> str:
     """``text`` with every harmful character written as an escape (``\\x1b``, ``\\u202e``)."""
     return _HARMFUL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def safe_lines(text: str) -> str:
+    """The same for a text of several lines: line feeds and tabs stay."""
+    return re.sub("[^\n\t]+", lambda found: safe(found[0]), text)

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from polkit import __version__
-from polkit.model import safe
+from polkit.model import safe_lines
 from polkit.review.catalogue import KINDS
 from polkit.review.findings import SEVERITIES
 from polkit.review.reports.drawing import draw
@@ -80,8 +80,8 @@ def _template() -> jinja2.Template:
 
 
 def _visible(value: Any) -> Any:
-    """Nothing invisible, and nothing that turns the direction of reading, comes from a name; our own lines stay."""
-    return "\n".join(map(safe, value.split("\n"))) if type(value) is str else value
+    """Nothing invisible, and nothing that turns the direction of reading, comes from a name; lines and tabs stay."""
+    return safe_lines(value) if type(value) is str else value
 
 
 def _read(name: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, groupby
 
-from polkit.model import safe
+from polkit.model import safe, safe_lines
 from polkit.review.catalogue import KINDS
 from polkit.review.findings import SEVERITIES, Finding
 from polkit.review.gates import GateResult
@@ -161,7 +161,7 @@ def row(*cells: str) -> str:
 
 def fenced(lines: Iterable[str], language: str) -> list[str]:
     """Lines in a block of code whose fence none of them can close; empty for none."""
-    shown = [_shortened(safe(line), 300) for line in lines]
+    shown = [_shortened(safe_lines(line), 300) for line in lines]
     if not shown:
         return []
     longest = max((len(run) for line in shown for run in re.findall("`+", line)), default=0)
