@@ -13,9 +13,10 @@ from typing import NamedTuple, Optional
 
 from polkit.model import FileContext
 from polkit.module import KINDS, precedence
-from polkit.module.source import FileLabel
+from polkit.module.source import FileLabel, Rule
 from polkit.policy import ListedLabel, TargetPolicy, assess
 from polkit.review.case import Case, Labelled
+from polkit.review.labels_read import labels_of
 from polkit.review.path_patterns import PathPattern, is_path, path_pattern
 from polkit.review.pattern_errors import errors_of
 
@@ -120,6 +121,14 @@ class LabelWorld:
                 yield ordered[place][1], ordered[place][2]
                 place += 1
 
+    def theirs_at(self, entry: Entry) -> Iterator[ListedLabel]:
+        """The policy's entries that begin with the same text."""
+        starts, ordered = self._theirs
+        place = bisect_left(starts, entry.pattern.start)
+        while place < len(starts) and starts[place] == entry.pattern.start:
+            yield ordered[place][1]
+            place += 1
+
     def decides(self, path: str, tclass: str) -> Optional[Entry]:
         """The module's entry that comes last of those that match a path."""
         kind = KINDS.get(tclass, "")
@@ -183,7 +192,8 @@ class LabelWorld:
 
     def holds(self, entry: Entry) -> Optional[str]:
         """An example path where the policy decides over ``entry``, if it does so for all of them."""
-        asked = [(path, tclass) for path in entry.pattern.examples for tclass in self._classes(entry)]
+        reached = [path for path in entry.pattern.examples if entry.pattern.matches(self.policy.spoken_of(path))]
+        asked = [(path, tclass) for path in reached for tclass in self._classes(entry)]
         for path, tclass in asked:
             label = self.after.file_label(path, tclass)
             if self.decides(path, tclass) is not entry or (label is not None and self._is(label.type, entry.type)):
@@ -199,7 +209,7 @@ class LabelWorld:
 
     def gained(self, old: str, new: str, tclass: str) -> Gained:
         """Who may read or change a file that had the type ``old`` once it has ``new``."""
-        after = self._after_of(new)
+        after = self._after_of(new, tclass)
         reads: list[str] = []
         writes: list[str] = []
         for domain in (*self._domains, *sorted(after.keys() - set(self._domains))):
@@ -225,23 +235,23 @@ class LabelWorld:
         known = self.policy.allowed(domain, new, tclass) if self.policy.type_name(new) else frozenset()
         return known | after.get(domain, frozenset())
 
-    def _after_of(self, new: str) -> Mapping[str, frozenset[str]]:
+    def _after_of(self, new: str, tclass: str) -> Mapping[str, frozenset[str]]:
         """The domains of the module's own that may do something with a type, with the permissions."""
         built = self.case.built
         if built is None:
-            return written_rules(self.case, new)
+            return written_rules(self.case, new, tclass)
         added = (one for one in built.between.types_added if one in built.new.types("domain"))
         return {domain: frozenset() for domain in added}
 
 
-def written_rules(case: Case, type_: str) -> Mapping[str, frozenset[str]]:
+def written_rules(case: Case, type_: str, tclass: str) -> Mapping[str, frozenset[str]]:
     """What the module's own allow rules give on a type that they name, by their sources."""
-    from polkit.module.source import Rule
-
     found: dict[str, frozenset[str]] = {}
     for one in case.statements:
         rule = one.statement
-        if isinstance(rule, Rule) and rule.kind == "allow" and type_ in rule.targets.names:
+        if not isinstance(rule, Rule) or rule.kind != "allow" or tclass not in rule.classes.names:
+            continue
+        if type_ in rule.targets.names:
             for source in rule.sources.names:
                 found[source] = found.get(source, frozenset()) | frozenset(rule.perms.names)
     return found
@@ -250,15 +260,16 @@ def written_rules(case: Case, type_: str) -> Mapping[str, frozenset[str]]:
 def label_world(case: Case) -> Optional[LabelWorld]:
     """The module's entries among those of the target policy; None without file contexts on either side."""
     policy = case.policy
-    if policy is None or not policy.has_file_contexts or not case.labels:
+    if policy is None or not policy.has_file_contexts or not labels_of(case):
         return None
     return LabelWorld(case, policy, tuple(_entries(case)))
 
 
 def _entries(case: Case) -> Iterator[Entry]:
     """Those that libselinux can be given: it ends the whole look-up at an expression that does not compile."""
-    broken = errors_of(one.entry.pattern for one in case.labels)
-    for one in case.labels:
+    labels = labels_of(case)
+    broken = errors_of(one.entry.pattern for one in labels)
+    for one in labels:
         label = one.entry
         if label.context is not None and label.pattern.startswith("/") and label.pattern not in broken:
             yield Entry(one, path_pattern(label.pattern), label.context[2])

@@ -76,7 +76,7 @@ def relabels(world: LabelWorld, entry: Entry) -> Optional[Finding]:
         severity,
         "high",
         entry.labelled.place,
-        f"{entry.label.pattern} makes {entry.type} of {one.path}, which the policy labels {old}{because}",
+        f"{entry.label.pattern} labels {one.path} {entry.type}, where the policy has {old}{because}",
         f"The policy has an entry of its own for it, {one.theirs.pattern}, and its rules go by {old}. "
         f"{_who(gained, one)}",
         _FIX,

@@ -18,6 +18,8 @@ CHECKS: tuple[str, ...] = (
     "missing",
     "unknown",
     "headers",
+    "unused",
+    "wildcards",
     "allowed",
     "shared",
     "remedies",

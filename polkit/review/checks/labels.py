@@ -11,6 +11,7 @@ from polkit.review.broad_labels import too_broad
 from polkit.review.case import Case, Labelled
 from polkit.review.findings import Finding, Fix
 from polkit.review.label_world import Entry, LabelWorld, label_world
+from polkit.review.labels_read import labels_of
 from polkit.review.path_patterns import path_pattern
 from polkit.review.relabelled import known_paths, relabels
 
@@ -18,15 +19,15 @@ from polkit.review.relabelled import known_paths, relabels
 def find(case: Case) -> Iterator[Finding]:
     """Every finding about what the entries of file contexts mean."""
     yield from _unknown_types(case)
-    yield from _shadowed(case.labels)
+    yield from _shadowed(labels_of(case))
     world = label_world(case)
     if world is None:
-        for one in case.labels:
+        for one in labels_of(case):
             broad = too_broad(one, None)
             yield from (broad,) if broad is not None else known_paths(one)
         return
     entries = {one.labelled: one for one in world.entries}
-    for one in case.labels:
+    for one in labels_of(case):
         entry = entries.get(one)
         broad = too_broad(one, world if entry is not None else None)
         relabelled = None if entry is None else relabels(world, entry)
@@ -34,8 +35,11 @@ def find(case: Case) -> Iterator[Finding]:
             yield broad
         if relabelled is not None and (broad is None or (relabelled.severity, broad.severity) == ("high", "medium")):
             yield relabelled
-        if entry is not None and broad is None and relabelled is None:
-            yield from _never_in_force(world, entry)
+        if entry is not None:
+            contested = _contested(world, entry)
+            yield from contested
+            if broad is None and relabelled is None and not contested:
+                yield from _never_in_force(world, entry)
 
 
 # -- PK034 ------------------------------------------------------------------------------------------------------------
@@ -45,7 +49,7 @@ def _unknown_types(case: Case) -> Iterator[Finding]:
     policy = case.policy
     if policy is None:
         return
-    for one in case.labels:
+    for one in labels_of(case):
         if one.entry.context is None:
             continue
         user, role, type_ = one.entry.context
@@ -166,6 +170,33 @@ def _type(one: Entry) -> str:
 # -- PK035 ------------------------------------------------------------------------------------------------------------
 
 
+def _contested(world: LabelWorld, entry: Entry) -> list[Finding]:
+    """Of two entries for the same pattern libsepol 3.4 was seen to keep that of the module whose name comes first;
+    newer ones refuse the module (libsepol/cil/src/cil_post.c, __cil_post_process_context_rules)."""
+    same = (entry.label.pattern, entry.label.kind)
+    theirs = next((one for one in world.theirs_at(entry) if (one.pattern, one.kind) == same), None)
+    if theirs is None or theirs.type == (world.policy.type_name(entry.type) or entry.type):
+        return []
+    return [
+        Finding(
+            "PK035",
+            "medium",
+            "high",
+            entry.labelled.place,
+            f"{entry.label.pattern} stands in the policy already, as {theirs.type or '<<none>>'}",
+            "Of two entries for one pattern and kind of file the module store keeps that of the module whose name "
+            "comes first in the alphabet, or refuses the module, as its version has it. Which label files get is left "
+            "to chance.",
+            Fix(
+                "Use the policy's type, or write an entry that names less than the policy's. On one host, an "
+                "administrator's entry decides over both.",
+                (_semanage(entry),),
+            ),
+            (f"{theirs.file}: {theirs.pattern} {theirs.kind} {theirs.type}".replace("  ", " "),),
+        )
+    ]
+
+
 def _never_in_force(world: LabelWorld, entry: Entry) -> Iterator[Finding]:
     example = world.holds(entry)
     if example is None:
@@ -174,8 +205,7 @@ def _never_in_force(world: LabelWorld, entry: Entry) -> Iterator[Finding]:
     label = world.after.file_label(example, tclass)
     by = world.after.file_entry(example, tclass)
     which = "an entry of the policy" if by is None else f"{by.pattern} of the policy's {by.file}"
-    given = "no label" if label is None else label.type
-    command = f"semanage fcontext -a{_kind_option(entry.label.kind)} -t {entry.type} {quote(entry.label.pattern)}"
+    given = "without a label" if label is None else label.type
     yield Finding(
         "PK035",
         "medium",
@@ -187,12 +217,14 @@ def _never_in_force(world: LabelWorld, entry: Entry) -> Iterator[Finding]:
         Fix(
             "Name the application's own directory, so that more of the path stands before the first special "
             "character. On one host, an administrator's entry decides over all others.",
-            (command,),
+            (_semanage(entry),),
         ),
         tuple(f"{path}: {given}" for path in entry.pattern.examples[:4]),
     )
 
 
-def _kind_option(kind: str) -> str:
-    """As semanage-fcontext(8) spells the kinds."""
-    return f" -f {'f' if kind == '--' else kind[1:]}" if kind else ""
+def _semanage(entry: Entry) -> str:
+    """The administrator's entry; kinds as semanage-fcontext(8) spells them."""
+    kind = entry.label.kind
+    option = f" -f {'f' if kind == '--' else kind[1:]}" if kind else ""
+    return f"semanage fcontext -a{option} -t {entry.type} {quote(entry.label.pattern)}"
