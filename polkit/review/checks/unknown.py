@@ -38,11 +38,15 @@ def find(case: Case) -> Iterator[Finding]:
 
 
 def unknown(case: Case) -> frozenset[Name]:
-    """The names that this check finds."""
+    """The names that keep the policy from taking the module: what optional blocks alone name does not."""
     policy = case.policy
     if policy is None or policy.info is None:
         return frozenset()
-    return frozenset(name for name in _foreign(case) if not has(policy, name))
+    return frozenset(
+        name
+        for name, (uses, requires) in _foreign(case).items()
+        if not has(policy, name) and not all(one.optional for one in (*uses, *requires))
+    )
 
 
 def _foreign(case: Case) -> dict[Name, _Mentions]:
