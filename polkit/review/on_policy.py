@@ -15,6 +15,7 @@ from polkit.model import SELF
 from polkit.module import NameSet
 from polkit.module.source import Declaration, Located, Rule
 from polkit.policy import Rectangle, TargetPolicy, sensitive_types
+from polkit.review.uses import required_permissions
 
 MOST_PAIRS = 2048
 """Of a rule with more pairs of types than this, a part is looked at: a pair takes some microseconds."""
@@ -201,6 +202,8 @@ def names_of(statements: Iterable[Located], policy: TargetPolicy, bases: Iterabl
 def rules_of(statements: Iterable[Located], names: Names) -> Iterator[PolicyRule]:
     """Every allow rule for each of its classes that the policy has, in the order of the source. Permissions
     that the class lacks are left out, and rules that come to nothing."""
+    statements = tuple(statements)
+    required = required_permissions(statements)
     for one in statements:
         statement = one.statement
         if not isinstance(statement, Rule) or statement.kind != "allow":
@@ -208,7 +211,10 @@ def rules_of(statements: Iterable[Located], names: Names) -> Iterator[PolicyRule
         sources, targets = names.of(statement.sources), names.of(statement.targets)
         to_self = SELF in statement.targets.names
         for tclass in statement.classes.names:
-            perms = _perms(statement.perms, names.policy.permissions(tclass))
+            known = names.policy.permissions(tclass)
+            if statement.perms.others:
+                known &= required.get((one.file, tclass), known)
+            perms = _perms(statement.perms, known)
             if sources and (targets or to_self) and perms:
                 yield PolicyRule(one, Rectangle(sources, targets, to_self, tclass, perms), names)
 

@@ -139,3 +139,15 @@ def first_uses(statements: Iterable[Located]) -> dict[Name, list[Located]]:
         for name in dict.fromkeys(used_by(one)):
             found.setdefault(name, []).append(one)
     return found
+
+
+def required_permissions(statements: Iterable[Located]) -> dict[tuple[str, str], frozenset[str]]:
+    """By file and class the permissions that a source requires. In a ``.te`` a wildcard stands for those alone:
+    checkmodule knows no others (policy_define.c, define_te_avtab_helper). In CIL it stands for all of the policy's."""
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    for one in statements:
+        if isinstance(one.statement, Requirement) and one.statement.kind == "class":
+            for tclass in one.statement.names.names:
+                key = (one.file, tclass)
+                found[key] = found.get(key, frozenset()).union(one.statement.perms.names)
+    return found

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Optional
 
 from polkit.module import NameSet
-from polkit.module.source import Located, Requirement, Rule
+from polkit.module.source import Located, Rule
 from polkit.policy import TargetPolicy
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
+from polkit.review.uses import required_permissions
 
 _LARGE = 0.1
 """Of all types, what makes an attribute a very large one: on Debian's policy file_type, domain and few more."""
@@ -33,18 +34,6 @@ def find(case: Case) -> Iterator[Finding]:
             large = list(_large(one.statement, case.policy))
             if open_ended or large:
                 yield _finding(one, open_ended, large)
-
-
-def required_permissions(statements: Iterable[Located]) -> dict[tuple[str, str], frozenset[str]]:
-    """By file and class the permissions that a source requires. In a ``.te`` a wildcard stands for those alone:
-    checkmodule knows no others (policy_define.c, define_te_avtab_helper). In CIL it stands for all of the policy's."""
-    found: dict[tuple[str, str], frozenset[str]] = {}
-    for one in statements:
-        if isinstance(one.statement, Requirement) and one.statement.kind == "class":
-            for tclass in one.statement.names.names:
-                key = (one.file, tclass)
-                found[key] = found.get(key, frozenset()).union(one.statement.perms.names)
-    return found
 
 
 def _open_ended(
