@@ -32,9 +32,11 @@ def diff_lines(found: Difference, verbose: bool) -> Iterator[str]:
     both = set(found.relation.more).intersection(found.relation.less)
     yield from _witness_lines(found.witness, both)
     if found.witness is not None and found.counter is not None and found.counter.text != found.witness.text:
-        yield from _witness_lines(found.counter, both)
+        yield from _witness_lines(found.counter, both, told=found.witness)
     yield from _rule_lines("Allowed by B alone", "more", found.added, most)
     yield from _rule_lines("Allowed by A alone", "less", found.removed, most)
+    for where, steps in zip("BA", found.transitions):
+        yield from _section(f"Domain transitions of {where} alone", (one.text for one in steps), most)
     for where, commands in (("B", found.commands_added), ("A", found.commands_removed)):
         yield from _section(f"Commands let through by {where} alone", (one.text for one in commands), most)
     yield from _other_lines(found, most)
@@ -42,15 +44,16 @@ def diff_lines(found: Difference, verbose: bool) -> Iterator[str]:
         yield "Labels were not compared: one of the two has no file contexts beside it."
 
 
-def _witness_lines(witness: Optional[Witness], both: Container[str]) -> Iterator[str]:
+def _witness_lines(witness: Optional[Witness], both: Container[str], told: Optional[Witness] = None) -> Iterator[str]:
+    """``told``: a witness whose story stands there already."""
     if witness is None:
         return
     way = "B handles otherwise: " if witness.entry is None and witness.text in both else _WAYS[witness.way]
     yield safe(f"  {way}{witness.text}")
-    risk = None if witness.entry is None else witness.entry.risk
+    risk, known = (None if one is None or one.entry is None else one.entry.risk for one in (witness, told))
     if risk is not None:
         yield safe(f"    {risk.severity} risk ({risk.id}): {risk.what}; {risk.why}")
-        if risk.story:
+        if risk.story and risk != known:
             yield from wrap(safe(risk.story), _WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Optional
 
 from polkit.policy.beside import Beside, built_beside
-from polkit.policy.between import Between, DefaultChange, WrittenChange, between
+from polkit.policy.between import Between, DefaultChange, WrittenChange, between, mirrored
 from polkit.policy.booleans import read_booleans
 from polkit.policy.booting import BootPolicy, LocalPort, load_booted, policy_to_boot
 from polkit.policy.by_label import OBJECTS, LabelEffect, label_effect
@@ -15,7 +15,7 @@ from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, bitset, ranges
 from polkit.policy.comparison import Comparison, compare_with_module, ruled_by_command
 from polkit.policy.declared import Declared, DeclaredRule
 from polkit.policy.difference import AccessChange, RuleDifference, XpermChange
-from polkit.policy.domain_paths import DomainPath, DomainStep, new_domain_paths
+from polkit.policy.domain_paths import DomainPath, DomainStep, domain_steps, new_domain_paths
 from polkit.policy.flow_graph import FlowStep
 from polkit.policy.flows import Flow, new_flows
 from polkit.policy.heir import Heir
@@ -36,6 +36,7 @@ from polkit.policy.interface import (
 )
 from polkit.policy.label_files import LabelLine
 from polkit.policy.labels import FileLabels
+from polkit.policy.local_modules import Chosen, LocalModule, local_modules, lost_without, store_without
 from polkit.policy.locate import PolicyFiles, locate
 from polkit.policy.nopolicy import NoPolicy
 from polkit.policy.oracle import Oracle, OracleAnswer
@@ -74,6 +75,7 @@ __all__ = [
     "Between",
     "BooleanSet",
     "BootPolicy",
+    "Chosen",
     "Comparison",
     "Declared",
     "DeclaredRule",
@@ -93,6 +95,7 @@ __all__ = [
     "LabelEffect",
     "LabelLine",
     "ListedLabel",
+    "LocalModule",
     "LocalPort",
     "ModuleFile",
     "Oracle",
@@ -118,11 +121,15 @@ __all__ = [
     "both_built",
     "built_beside",
     "compare_with_module",
+    "domain_steps",
     "given_between",
     "label_effect",
     "load_booted",
     "load_policy",
+    "local_modules",
     "locate",
+    "lost_without",
+    "mirrored",
     "new_domain_paths",
     "new_flows",
     "parse_at",
@@ -134,6 +141,7 @@ __all__ = [
     "risk_named",
     "ruled_by_command",
     "sensitive_types",
+    "store_without",
     "succession",
     "what_if",
     "writers",

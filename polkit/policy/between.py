@@ -128,6 +128,34 @@ def between_loaded(
     )
 
 
+def mirrored(found: Between) -> Between:
+    """The same difference seen from the new policy."""
+    rules, lines = found.rules, found.label_lines
+    return Between(
+        old=found.new,
+        new=found.old,
+        rules=RuleDifference(
+            rules.lost, rules.gained, rules.lost_xperms, rules.gained_xperms, rules.left, rules.joined
+        ),
+        gained=found.lost,
+        lost=found.gained,
+        added=found.removed,
+        removed=found.added,
+        types_added=found.types_removed,
+        types_removed=found.types_added,
+        joined=found.left,
+        left=found.joined,
+        rerouted=found.rerouted,
+        defaults=tuple(DefaultChange(one.name, not one.was, one.less, one.more) for one in found.defaults),
+        weaker=found.stricter,
+        stricter=found.weaker,
+        labels_added=found.labels_removed,
+        labels_removed=found.labels_added,
+        process_transitions=(found.process_transitions[1], found.process_transitions[0]),
+        label_lines=None if lines is None else (lines[1], lines[0]),
+    )
+
+
 def _read(policy: TargetPolicy, files: PolicyFiles, built: bool) -> frozenset[str]:
     """The statements of a policy; kept in the cache of one that will be there the next time."""
     if built or policy.info is None:

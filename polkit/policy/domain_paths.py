@@ -62,13 +62,24 @@ def new_domain_paths(found: Between) -> tuple[DomainPath, ...]:
     The old policy's rules count as the booleans stand, new ones whatever they are. Nothing is followed behind a
     privileged domain.
     """
-    old, new = rules_of(found.old), rules_of(found.new)
-    before = _Ways(old, found.process_transitions[0], {})
-    after = _Ways(new, found.process_transitions[1], _extra(found))
-    fresh = sorted(pair for pair in _candidates(found, after) if after.step(*pair) and not before.step(*pair))
-    if not fresh:
-        return ()
-    return tuple(_Search(before, after, frozenset(fresh)).paths())
+    before, after, fresh = _compared(found)
+    return tuple(_Search(before, after, frozenset(fresh)).paths()) if fresh else ()
+
+
+def domain_steps(found: Between) -> tuple[DomainStep, ...]:
+    """Every change of domain that the new policy allows in one step and the old one does not, counted as in
+    ``new_domain_paths``."""
+    _, after, fresh = _compared(found)
+    steps = (after.step(*pair) for pair in fresh)
+    return tuple(step for step in steps if step is not None)
+
+
+def _compared(found: Between) -> tuple[_Ways, _Ways, list[Pair]]:
+    """What the two policies allow, and the pairs that the new one alone does, in their order."""
+    before = _Ways(rules_of(found.old), found.process_transitions[0], {})
+    after = _Ways(rules_of(found.new), found.process_transitions[1], _extra(found))
+    candidates = set(_candidates(found, after))
+    return before, after, sorted(pair for pair in candidates if after.step(*pair) and not before.step(*pair))
 
 
 def _extra(found: Between) -> _Extra:

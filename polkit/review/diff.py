@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
@@ -12,6 +13,7 @@ from polkit.errors import UsageError
 from polkit.policy import (
     AccessChange,
     Between,
+    DomainStep,
     Risk,
     TargetPolicy,
     WrittenChange,
@@ -19,8 +21,10 @@ from polkit.policy import (
     assess,
     between,
     both_built,
+    domain_steps,
     load_policy,
     locate,
+    mirrored,
     sensitive_types,
 )
 from polkit.review.inputs import Compared, is_policy, read_module, read_policy
@@ -97,6 +101,12 @@ class Difference:
     commands_removed: tuple[XpermChange, ...]
     labels: Optional[tuple[Relabel, ...]]
     found: Between
+
+    @cached_property
+    def transitions(self) -> tuple[tuple[DomainStep, ...], tuple[DomainStep, ...]]:
+        """The changes of domain that B alone allows in one step, and those that A alone does. Their parts are among the
+        rules, so that they decide nothing themselves."""
+        return domain_steps(self.found), domain_steps(mirrored(self.found))
 
 
 def diff(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Optional
 
-from polkit.policy import Risk, XpermChange
+from polkit.policy import DomainStep, Risk, XpermChange
 from polkit.review.diff import Difference, Entry, Witness
 from polkit.review.inputs import Compared
 from polkit.review.relabels import Relabel
@@ -33,6 +33,13 @@ def diff_object(found: Difference) -> dict[str, Any]:
         },
         "added": _rules(found.added, found.commands_added),
         "removed": _rules(found.removed, found.commands_removed),
+        "transitions": {
+            way: [
+                {"source": one.source, "target": one.target, "entry": one.entry or None, "how": one.how}
+                for one in steps
+            ]
+            for way, steps in zip(("added", "removed"), found.transitions)
+        },
         "statements": {"added": list(between.added), "removed": list(between.removed)},
         "types": {"added": list(between.types_added), "removed": list(between.types_removed)},
         "attributes": {"joined": _joins(between.joined), "left": _joins(between.left)},
@@ -118,6 +125,10 @@ def _witness(witness: Optional[Witness]) -> Optional[dict[str, Any]]:
     entry = witness.entry
     rule = None if entry is None else {**_rule(entry), "perms": [witness.perm]}
     return {"way": witness.way, "text": witness.text, "rule": rule}
+
+
+def _step(step: DomainStep) -> dict[str, Any]:
+    return {"source": step.source, "target": step.target, "entry": step.entry or None, "how": step.how}
 
 
 def _relabel(one: Relabel) -> dict[str, Any]:
