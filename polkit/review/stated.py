@@ -44,6 +44,11 @@ def join_for(case: Case, type_: str) -> Optional[Located]:
     return next((join.where for join in joins if join.type == type_), None)
 
 
+def and_others(count: int) -> str:
+    """`` and 2 other domains``, behind the name of one."""
+    return "" if not count else " and another domain" if count == 1 else f" and {count} other domains"
+
+
 def place_or_file(case: Case, *candidates: Optional[Located]) -> Place:
     """The place of the first statement there is, else the module's file."""
     return next((place_of(one) for one in candidates if one is not None), Place(case.file))

@@ -44,13 +44,14 @@ def _narrowed(names: Names, statement: ExtendedRule) -> Iterator[tuple[Place, st
 def _finding(case: Case, one: Located, operation: str, found: dict[Place, str]) -> Finding:
     always = any(not condition for condition in found.values())
     source, target, tclass = next(place for place, condition in found.items() if not always or not condition)
+    when = "which were allowed" if always else f"which {found[source, target, tclass]} would have allowed"
     others = f" and {len(found) - 1} more" if len(found) > 1 else ""
     return Finding(
         id="PK029",
         severity="medium" if always else "low",
         confidence="high",
         place=place_of(one),
-        title=f"Other {operation} commands of {source} on {target}:{tclass}{others} are refused from now on",
+        title=f"Other {operation} commands of {source} on {target}:{tclass}{others} are refused, {when}",
         why=(
             f"The policy gives {source} every {operation} command there, and the first allowxperm for the three refuses"
             " all that none lists. What worked without the module stops working, in programs that it is not about."

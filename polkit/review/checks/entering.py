@@ -11,6 +11,7 @@ from polkit.policy import WRITING, Powers, TargetPolicy, writers
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
 from polkit.review.on_policy import Names, by_statement
+from polkit.review.stated import and_others
 
 _SHOWN = 8
 Pair = tuple[str, str]
@@ -74,7 +75,7 @@ class _Writers:
 
 def _who(found: Mapping[Pair, tuple[str, ...]]) -> str:
     names = list(dict.fromkeys(name for who in found.values() for name in who))
-    return f"{names[0]} and {len(names) - 1} other domains" if len(names) > 1 else names[0]
+    return names[0] + and_others(len(names) - 1)
 
 
 def _entrypoint(where: Located, found: Mapping[Pair, tuple[str, ...]]) -> Finding:

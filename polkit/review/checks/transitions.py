@@ -9,6 +9,7 @@ from polkit.module.source import Located, Transition
 from polkit.policy import OVER_THE_KERNEL, UNCONFINED, Powers, risk_named
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
+from polkit.review.stated import and_others
 
 _SHOWN = 8
 
@@ -68,7 +69,7 @@ def _finding(case: Case, one: Located, statement: Transition, strength: _Strengt
     if not weaker:
         return None
     who, more = next(iter(weaker.items()))
-    others = f" and {len(weaker) - 1} other domains" if len(weaker) > 1 else ""
+    others = and_others(len(weaker) - 1)
     grave = bool(why) or any(power in OVER_THE_KERNEL for power in more)
     return Finding(
         id="PK020",
