@@ -125,12 +125,13 @@ def _level_fix(names: Names, one: Vector, patch: str) -> Fix:
 def _told_by_audit2allow(case: Case, where: Located) -> bool:
     """The comment above the rule says that a constraint refused (audit2allow writes it)."""
     text = next((one.text for one in case.sources if one.name == where.file), "")
-    above = []
-    for line in reversed(text.split("\n")[max(0, where.line - 1 - _LINES_ABOVE) : max(0, where.line - 1)]):
-        if not line.lstrip().startswith("#"):
-            break
-        above.append(line)
-    return any(_SAID_BY_AUDIT2ALLOW in line for line in above)
+    lines = text.split("\n")[: max(0, where.line - 1)]
+    for line in reversed(lines[-_LINES_ABOVE:]):
+        if line.strip() and not line.lstrip().startswith("#"):
+            return False
+        if _SAID_BY_AUDIT2ALLOW in line:
+            return True
+    return False
 
 
 # -- types that come past a constraint --------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ against the policy as it is, which knows less of what its names come to.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Optional, Union
 
 from polkit.model import UNKNOWN_LEVELS, Party
 from polkit.module.source import Declaration
@@ -89,9 +89,10 @@ def _violations(case: Case, names: Names, violations: Iterable[Violation]) -> It
     exempted: dict[tuple[Place, str], list[str]] = {}
     for one in violations:
         type_ = one.source or one.target
-        place = _place(case, names, one)
+        rule = _giving(case, one)
+        place = _place(case, names, one) if rule is None else place_of(rule.where)
         if one.kind != "exemption":
-            if not _by_base(names, one):
+            if not _by_base(names, one, rule):
                 vector = Vector(one.source, one.target, one.tclass, frozenset(one.perms))
                 found.setdefault(_Broken(one.kind, place, one.text), []).append(vector)
         elif (type_, one.text) not in joined:
@@ -102,26 +103,40 @@ def _violations(case: Case, names: Names, violations: Iterable[Violation]) -> It
         yield _finding(broken, vectors, "high")
 
 
+def _giving(case: Case, one: Violation) -> Optional[PolicyRule]:
+    """The rule of the module that gives the access."""
+    return next(
+        (rule for rule in case.rules if _gives(rule, one) and not rule.access.perms.isdisjoint(one.perms)), None
+    )
+
+
+def _gives(rule: PolicyRule, one: Union[Violation, Vector]) -> bool:
+    """The rule is for these types and this class."""
+    if one.source not in rule.access.sources or one.tclass != rule.access.tclass:
+        return False
+    return one.target in rule.access.targets or (rule.access.to_self and one.source == one.target)
+
+
 def _place(case: Case, names: Names, one: Violation) -> Place:
-    """The rule that gives the access, else what put one of the two types where it is, else the module."""
-    for rule in case.rules:
-        if one.source in rule.access.sources and one.tclass == rule.access.tclass:
-            to_itself = rule.access.to_self and one.source == one.target
-            if (one.target in rule.access.targets or to_itself) and not rule.access.perms.isdisjoint(one.perms):
-                return place_of(rule.where)
+    """What put one of the two types where it is, else the module."""
     types = {one.source, one.target}
     return next((place_of(join.where) for join in names.joins if join.type in types), Place(case.file))
 
 
-def _by_base(names: Names, one: Violation) -> bool:
-    """The domain that an own one stands in for breaks the very same rule without the module."""
-    base = names.bases.get(one.source)
-    if base is None or one.kind != "neverallow":
+def _by_base(names: Names, one: Violation, rule: Optional[PolicyRule]) -> bool:
+    """The domain that an own one stands in for breaks the very same rule without the module; or, where no rule of the
+    module gives it but an attribute, one that is usual for containers does."""
+    if one.kind != "neverallow" or not names.is_own(one.source):
         return False
-    target = base if one.target == one.source else one.target
+    stands_in = names.bases.get(one.source)
+    bases = [stands_in] if stands_in is not None else list(names.usual) if rule is None else []
+    return any(_breaks(names, base, base if one.target == one.source else one.target, one) for base in bases)
+
+
+def _breaks(names: Names, source: str, target: str, one: Violation) -> bool:
     return all(
-        _has_in_some_state(names, base, target, one.tclass, perm)
-        and names.policy.neverallowed(base, target, one.tclass, perm) == one.text
+        _has_in_some_state(names, source, target, one.tclass, perm)
+        and names.policy.neverallowed(source, target, one.tclass, perm) == one.text
         for perm in one.perms
     )
 
@@ -173,15 +188,8 @@ def _beyond_bounds(case: Case, names: Names, rule: PolicyRule, bounds: dict[str,
 
 def _said(case: Case, source: str, target: str, tclass: str) -> frozenset[str]:
     """What the module's own rules give."""
-    return frozenset[str]().union(
-        *(
-            rule.access.perms
-            for rule in case.rules
-            if rule.access.tclass == tclass
-            and source in rule.access.sources
-            and (target in rule.access.targets or (rule.access.to_self and source == target))
-        )
-    )
+    wanted = Vector(source, target, tclass, frozenset())
+    return frozenset[str]().union(*(rule.access.perms for rule in case.rules if _gives(rule, wanted)))
 
 
 # -- findings ---------------------------------------------------------------------------------------------------------
