@@ -36,6 +36,10 @@ CHECKS: tuple[str, ...] = (
     "roles",
     "commands",
     "linking",
+    "labels",
+    "patterns",
+    "naming",
+    "selint",
 )
 """The files, in the order in which they are asked."""
 
@@ -45,7 +49,11 @@ class _Check(Protocol):
 
 
 def every_finding(case: Case) -> Iterator[Finding]:
-    """What all checks find."""
-    for name in CHECKS:
-        check = cast(_Check, import_module(f"polkit.review.checks.{name}"))
-        yield from check.find(case)
+    """What all checks find; what SELint says of a line and we do, too, stands once."""
+    from polkit.review.checks.selint import without_doubles
+
+    yield from without_doubles(finding for name in CHECKS for finding in _check(name).find(case))
+
+
+def _check(name: str) -> _Check:
+    return cast(_Check, import_module(f"polkit.review.checks.{name}"))
