@@ -24,6 +24,7 @@ import click
     "directory.",
 )
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("-v", "--verbose", is_flag=True, help="Every rule, where there are many.")
 def command(
     a: str,
@@ -32,6 +33,7 @@ def command(
     store: Optional[str],
     target: Optional[str],
     format_: str,
+    quiet: bool,
     verbose: bool,
 ) -> int:
     """Say whether B allows the same as A, less, more, or both less and more, with an access that shows it, and list
@@ -47,9 +49,10 @@ def command(
     polkit diff old.pp new.te --policy /srv/hosts/rhel9
     polkit diff git:main:modules/mine modules/mine --policy auto
     """
+    from polkit.cli.reading import with_phases
     from polkit.review import diff, diff_text
 
-    found = diff(a, b, policy, store, target)
+    found = with_phases(lambda phase: diff(a, b, policy, store, target, phase), quiet)
     if format_ == "json":
         sys.stdout.write(diff_text(found))
     else:

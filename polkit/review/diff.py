@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Optional, Union
+from typing import Callable, NamedTuple, Optional, Union
 
 from polkit.bundle import as_file_contexts, read_claims
 from polkit.errors import UsageError
@@ -34,6 +34,7 @@ from polkit.review.relabels import Relabel, relabels
 EXISTING, DOMAIN, TYPE = "existing-types", "new-domain", "new-type"
 GROUPS = (EXISTING, DOMAIN, TYPE)
 """What an access is between: types that both have; from a type that one alone has; onto one that one alone has."""
+Phase = Callable[[str], None]
 _GRAVITY = ("high", "medium", "low")
 
 
@@ -115,9 +116,10 @@ def diff(
     policy: Optional[str] = None,
     store: Optional[str] = None,
     target: Optional[str] = None,
+    phase: Phase = lambda text: None,
 ) -> Difference:
     """Compare two modules, bundles or policies. ``policy`` and ``store`` name what modules are put onto, ``target``
-    which target of a bundle counts.
+    which target of a bundle counts. ``phase`` is told what takes a while.
 
     Modules are built into copies of the policy; nothing is installed. Raises UsageError without a policy where one is
     needed, SourceError for what can't be read, CompileError for a module that does not compile or link,
@@ -127,11 +129,13 @@ def diff(
     whole = [is_policy(spec) for spec in named]
     if all(whole):
         one, other = map(read_policy, named)
+        phase("comparing the policies")
         assert one.files is not None and other.files is not None
         return concluded(one, other, None, "whole", between(one.files, other.files))
     if policy in (None, "none"):
         raise UsageError("modules are compared on a policy", "name it with --policy: a binary policy, a root, or auto")
     assert policy is not None
+    phase("loading the policy")
     info = load_policy(policy, store).info
     assert info is not None  # --policy none was refused
     files = locate(policy, store)
@@ -141,7 +145,9 @@ def diff(
         for spec, is_whole in zip(named, whole)
     )
     build = "binary" if files.store is None else "store"
+    phase("building the policy with either")
     with both_built(files, info, one.modules, other.modules) as built:
+        phase("comparing the policies")
         chosen = tuple(side.files or made for side, made in zip((one, other), built))
         found = between(chosen[0], chosen[1], (not whole[0], not whole[1]))
     if build == "binary":

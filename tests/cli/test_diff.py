@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import jsonschema
@@ -10,6 +15,7 @@ import pytest
 
 from tests.bundle.making import small_host
 from tests.cli.conftest import Polkit
+from tests.cli.test_terminal import in_a_terminal
 from tests.minimize.proof_worlds import te
 
 
@@ -94,6 +100,37 @@ def test_hostile_names_stay_text(polkit: Polkit, world: Path, tmp_path: Path) ->
         assert not {"\x1b", "\u202e", "\x07"} & set(done.stdout + done.stderr)
         shown = "label /opt/\\x1b[3]1mx" if module == "mine.te" else "\\x1b[2J\\u202em"
         assert shown in done.stdout
+
+
+def test_progress_on_a_terminal_and_none_when_quiet(world: Path) -> None:
+    arguments = ("diff", world / "a", world / "b", "--policy", world / "host")
+    shown = in_a_terminal(*arguments)
+    assert "building the policy with either\r\x1b[K" in shown
+    assert "comparing the policies\r\x1b[K" in shown
+    quiet = in_a_terminal(*arguments, "-q")
+    assert "\x1b[K" not in quiet
+    assert quiet.startswith("incomparable")
+
+
+def test_an_interrupted_diff_leaves_nothing_behind(world: Path, tmp_path: Path) -> None:
+    tools, scratch = tmp_path / "tools", tmp_path / "scratch"
+    tools.mkdir()
+    scratch.mkdir()
+    (tools / "semodule").write_text(f"#!/bin/sh\npwd >>{tmp_path}/began\nexec sleep 60\n")
+    (tools / "semodule").chmod(0o755)
+    arguments = map(str, ("diff", world / "a", world / "b", "--policy", world / "host"))
+    command = [sys.executable, "-m", "polkit", *arguments]
+    environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "TMPDIR": str(scratch)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "began").exists() or not (tmp_path / "began").read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    builds = {Path(line) for line in (tmp_path / "began").read_text().splitlines()}
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=30)
+    assert (process.returncode, out, said) == (130, "", "\npolkit: interrupted\n")
+    assert list(scratch.iterdir()) == []
+    assert not any(one.exists() for one in builds)
 
 
 def test_exit_codes(polkit: Polkit, world: Path, tmp_path: Path) -> None:
