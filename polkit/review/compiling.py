@@ -16,7 +16,7 @@ from typing import Optional
 from polkit.bundle import cil_of
 from polkit.errors import CompileError, SourceError
 from polkit.module import Headers, build_package, definitions, find_headers, read_headers, run_tool
-from polkit.module.source import Block, Call, FileBlock, FileEntry, Head, Source, expand_te, read_fc, read_te
+from polkit.module.source import Block, Call, FileBlock, FileEntry, Head, Rule, Source, expand_te, read_fc, read_te
 from polkit.policy import ModuleFile
 from polkit.review.files import LARGEST, Held, too_large
 
@@ -27,6 +27,8 @@ _MODULE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,127}(?:\.[A-Za-z0-9_-]{1,64}
 _PLAIN_BLOCKS = ("require", "optional", "if")
 _HEAD = re.compile(r"^\s*module\s+(\S+)\s+[\w.]+\s*;", re.MULTILINE)
 _MACROS = re.compile(r"^\s*policy_module\s*\(", re.MULTILINE)
+_SET = re.compile(r"\w+_(?:perms|class_set)\Z", re.ASCII)
+"""The reference policy's macros for sets of classes and permissions (obj_perm_sets.spt)."""
 _FC_MACROS = re.compile(r"\b(?:gen_context|ifn?def)\(")
 
 
@@ -145,6 +147,8 @@ def _asks_m4(statement: object) -> bool:
     if isinstance(statement, Block):
         inner = (one for branch in statement.branches for one in branch)
         return statement.kind not in _PLAIN_BLOCKS or any(map(_asks_m4, inner))
+    if isinstance(statement, Rule):
+        return any(map(_SET.match, (*statement.classes.names, *statement.perms.names)))
     return isinstance(statement, Call)
 
 

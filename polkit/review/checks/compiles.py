@@ -16,6 +16,8 @@ from polkit.review.findings import Finding, Fix, Place
 from polkit.review.materials import SourceText
 
 _PLACED = re.compile(r".*?:(\d+)(?::(\d+))?: (.*)\Z", re.DOTALL)
+_GOES_ON = "no statement goes on with "
+"""How our reader begins where a grammar has no place for a word."""
 _NOTHING_IN_FORCE = "What the compiler refuses is no module: nothing of it is in force on any host."
 _UNNAMED = re.compile(
     r"(?:unknown (?:type|role|class|boolean|attribute)|attribute|type|type is not defined:|permission) ([\w.-]+)"
@@ -39,7 +41,7 @@ _IN_WORDS = (
     ),
     _Said(
         r"[Dd]uplicate declaration of (.*)",
-        "A {0} of this name is declared twice",
+        "It declares a {0} twice: {written}",
         "Take one of the two declarations out, or rename it; a type and an attribute can't share a name.",
     ),
     _Said(
@@ -109,18 +111,27 @@ def _refused(name: str, error: SourceError) -> Finding:
             Fix("Take it out and write what it stands for; do not build this source with make before."),
             (said,),
         )
+    if said.startswith(_GOES_ON):
+        token = said[len(_GOES_ON) :].partition(" here")[0]
+        title = f"The statement does not end before {token}, or has no place for it"
+        return _compile_finding(place, title, "Look for a missing semicolon, brace, quote or colon before it.", (said,))
     return _compile_finding(place, f"It can't be read: {said}", error.hint or "Correct the line.", ())
 
 
 def _misread(case: Case, name: str, line: int, column: int, text: str) -> Finding:
-    called = next((one for one in case.sources if one.name == name), None)
-    written = called.text.split("\n")[line - 1].strip() if called else ""
+    called = next(one for one in case.sources if one.name == name)
     return _compile_finding(
         Place(name, line, column),
-        f"What m4 makes of this call is no statement: {written[:80]}",
+        f"What m4 makes of this call is no statement: {_written(called, line)}",
         "Look at what the interface takes: often an argument is missing, or is a set where one name is wanted.",
         (text,),
     )
+
+
+def _written(text: SourceText, line: int) -> str:
+    """The beginning of a line."""
+    lines = text.text.split("\n")
+    return " ".join(lines[line - 1].split())[:80] if 0 < line <= len(lines) else ""
 
 
 def _of_compiler(case: Case, text: SourceText) -> Iterator[Finding]:
@@ -154,7 +165,8 @@ def _complaint(text: SourceText, one: Complaint) -> Finding:
     for said in _IN_WORDS:
         found = re.match(said.pattern, one.message)
         if found:
-            title, fix = (words.format(*found.groups(), token=token) for words in (said.title, said.fix))
+            kept = {"token": token, "written": _written(text, one.line)}
+            title, fix = (words.format(*found.groups(), **kept) for words in (said.title, said.fix))
             break
     else:
         title, fix = f"The compiler refuses it: {one.message}", "Correct what the message names."

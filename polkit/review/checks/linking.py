@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from polkit.module.source import Located, Requirement
 from polkit.review.case import Case, place_of
+from polkit.review.checks.missing import has
 from polkit.review.checks.unknown import unknown
 from polkit.review.findings import Finding, Fix, Place
-from polkit.review.uses import declared_by, used_by
+from polkit.review.uses import BOOLEAN, TYPE, declared_by, used_by
 
 _NAMED = re.compile(r"[\w.-]+", re.ASCII)
 _AT = re.compile(r"\bat (?:\S*/)?([\w.-]+?)(?:/cil|\.cil):(\d+)", re.ASCII)
@@ -43,9 +44,17 @@ _IN_WORDS = (
 )
 
 
+_WHY = (
+    "The module compiles, and the policy refuses it when it is installed: nothing of it is in force. semodule then "
+    "leaves the policy as it was, so the failure is easily overlooked in a script."
+)
+
+
 def find(case: Case) -> Iterator[Finding]:
-    """What ``semodule`` says of the build of the policy with the module."""
-    if not case.modules or (error := case.does_not_link) is None:
+    """Names that the policy has already; else what ``semodule`` says of the build of the policy with the module."""
+    taken = list(_taken(case))
+    yield from taken
+    if taken or not case.modules or (error := case.does_not_link) is None:
         return
     lines = [line.strip() for line in (error.output or str(error)).splitlines() if line.strip()]
     if any(not one.tclass for one in unknown(case)):
@@ -57,13 +66,31 @@ def find(case: Case) -> Iterator[Finding]:
         confidence="high",
         place=_place(case, lines),
         title=title,
-        why=(
-            "The module compiles, and the policy refuses it when it is installed: nothing of it is in force. "
-            "semodule then leaves the policy as it was, so the failure is easily overlooked in a script."
-        ),
+        why=_WHY,
         fix=Fix(fix),
         evidence=tuple(lines[:8]),
     )
+
+
+def _taken(case: Case) -> Iterator[Finding]:
+    """Types, attributes and booleans that are declared and that the policy has. Known where a module store stands
+    beside it: a binary policy alone may have been built with the module."""
+    policy = case.policy
+    if policy is None or not policy.knows_neverallows:
+        return
+    for one in case.statements:
+        for name in declared_by(one.statement):
+            if name.kind in (TYPE, BOOLEAN) and has(policy, name):
+                yield Finding(
+                    id="PK005",
+                    severity="high",
+                    confidence="high",
+                    place=place_of(one),
+                    title=f"The policy has {name.name} already, and the module declares it again",
+                    why=_WHY,
+                    fix=Fix(f"Require {name.name} in place of declaring it, or give yours another name."),
+                    evidence=(one.written,),
+                )
 
 
 def _in_words(lines: list[str]) -> tuple[str, str]:
