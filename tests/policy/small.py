@@ -65,7 +65,7 @@ class Small:
             for rule in self.rules
             if with_off or not rule.boolean
             for source in self.of(rule.source)
-            for target in self.of(rule.target)
+            for target in ((source,) if rule.target == "self" else self.of(rule.target))
             for perm in rule.perms
         )
 

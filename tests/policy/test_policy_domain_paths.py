@@ -33,19 +33,21 @@ PARTS = (
 def rules(draw: Any, names: tuple[str, ...]) -> tuple[Rule, ...]:
     """Often what belongs to a step together, else any part of one."""
     boolean = draw(st.sampled_from(("", "", "", "off")))
-    one, other, entry = draw(st.sampled_from(names)), draw(st.sampled_from(names)), draw(st.sampled_from(FILES))
-    if draw(st.booleans()):
+    one, other = draw(st.sampled_from(names)), draw(st.sampled_from((*names, "free_t", "free_t")))
+    entry = draw(st.sampled_from(FILES))
+    kind = draw(st.integers(0, 4))
+    if kind < 3:
         parts = [
             Rule(one, other, "process", ("transition",), boolean),
             Rule(one, entry, "file", ("execute",)),
             Rule(other, entry, "file", ("entrypoint",)),
         ]
-        parts += draw(st.sampled_from(((), (Rule(one, one, "process", ("setexec",)),))))
+        parts += draw(st.sampled_from(((), (Rule(one, "self", "process", ("setexec",)),))))
         return tuple(parts)
-    if draw(st.booleans()):
+    if kind == 3:
         ways: tuple[tuple[str, ...], ...] = (("setexec",), ("setcurrent",), ("dyntransition", "setcurrent"))
         return tuple(
-            Rule(one, other if perm == "dyntransition" else one, "process", (perm,))
+            Rule(one, other if perm == "dyntransition" else "self", "process", (perm,))
             for perm in draw(st.sampled_from(ways))
         )
     tclass, perms = draw(st.sampled_from(PARTS))
@@ -55,8 +57,8 @@ def rules(draw: Any, names: tuple[str, ...]) -> tuple[Rule, ...]:
 @st.composite
 def pairs(draw: Any) -> tuple[Small, Small]:
     old_names = tuple(name for name in NAMES if name != OWN)
-    old_rules = sum(draw(st.lists(rules(old_names), max_size=3)), ())
-    new_rules = sum(draw(st.lists(rules(NAMES), min_size=1, max_size=3)), ())
+    old_rules = sum(draw(st.lists(rules(old_names), max_size=2)), ())
+    new_rules = sum(draw(st.lists(rules(NAMES), min_size=2, max_size=4)), ())
     made = st.tuples(st.sampled_from(DOMAINS), st.sampled_from(FILES), st.sampled_from(DOMAINS))
     # two transitions of one domain by one file contradict each other
     stated = {one[:2]: one for one in draw(st.lists(made, max_size=3))}
