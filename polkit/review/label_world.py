@@ -50,6 +50,14 @@ class Entry(NamedTuple):
         """Of two that match a path the one with the higher order decides."""
         return (*precedence(self.label.pattern, self.label.kind), self.labelled.place)
 
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Paths that it is for: of one for regular files none that other examples lie below."""
+        paths = self.pattern.examples
+        if self.label.kind in ("", "-d"):
+            return paths
+        return tuple(one for one in paths if not any(other.startswith(f"{one}/") for other in paths)) or paths
+
     def is_for(self, kind: str) -> bool:
         """It is for files of this kind, among others perhaps; any kind is the empty word."""
         return not kind or not self.label.kind or self.label.kind == kind
@@ -156,7 +164,7 @@ class LabelWorld:
 
     def inside(self, entry: Entry) -> Iterator[Taken]:
         """Paths of ``entry`` in what one entry of the policy labels for one application."""
-        for path in entry.pattern.examples:
+        for path in entry.examples:
             old, new = self.policy.file_label(path, entry.tclass), self.after.file_label(path, entry.tclass)
             if old is None or new is None or old.type == new.type or not self._is(new.type, entry.type):
                 continue
@@ -192,7 +200,7 @@ class LabelWorld:
 
     def holds(self, entry: Entry) -> Optional[str]:
         """An example path where the policy decides over ``entry``, if it does so for all of them."""
-        reached = [path for path in entry.pattern.examples if entry.pattern.matches(self.policy.spoken_of(path))]
+        reached = [path for path in entry.examples if entry.pattern.matches(self.policy.spoken_of(path))]
         asked = [(path, tclass) for path in reached for tclass in self._classes(entry)]
         for path, tclass in asked:
             label = self.after.file_label(path, tclass)

@@ -36,7 +36,7 @@ def find(case: Case) -> Iterator[Finding]:
         if relabelled is not None and (broad is None or (relabelled.severity, broad.severity) == ("high", "medium")):
             yield relabelled
         if entry is not None:
-            contested = _contested(world, entry)
+            contested = [] if relabelled is not None and relabelled.severity == "high" else _contested(world, entry)
             yield from contested
             if broad is None and relabelled is None and not contested:
                 yield from _never_in_force(world, entry)
@@ -116,7 +116,7 @@ def _decides_over(two: Entry, one: Entry) -> bool:
         return False
     if two.label.kind not in ("", one.label.kind) or two.order <= one.order:
         return False
-    return one.pattern.may_meet(two.pattern) and one.pattern.within(two.pattern)
+    return bool(one.examples) and all(map(two.pattern.matches, one.examples))
 
 
 def _again(one: Entry, two: Entry) -> Finding:
@@ -125,12 +125,12 @@ def _again(one: Entry, two: Entry) -> Finding:
     if differ:
         return Finding(
             "PK033",
-            "high",
+            "medium",
             "high",
             one.labelled.place,
             f"{one.label.pattern} gets another label at {where.text}",
-            "Two entries for one pattern and kind of file name different labels. The module store finds them "
-            "conflicting, and takes the module with neither.",
+            "Two entries for one pattern and kind of file name different labels. The module store keeps one of the two, "
+            "or refuses the module, as its version has it.",
             Fix("Keep the one that is meant."),
         )
     return Finding(
@@ -149,7 +149,7 @@ def _shadow(one: Entry, two: Entry) -> Finding:
     return Finding(
         "PK033",
         "low",
-        "high" if len(one.pattern.examples) < 4 else "medium",
+        "high" if len(one.examples) < 4 else "medium",
         one.labelled.place,
         f"{one.label.pattern} never decides: {two.label.pattern} does for all its paths",
         f"The module store sorts entries by the text before their first special character, and {two.label.pattern} "
@@ -159,7 +159,7 @@ def _shadow(one: Entry, two: Entry) -> Finding:
             f"Leave it out if {_type(two)} is right; else spell out more of its path, or narrow the other pattern, so "
             "that this one comes later."
         ),
-        tuple(f"{path}: {_type(two)}" for path in one.pattern.examples[:4]),
+        tuple(f"{path}: {_type(two)}" for path in one.examples[:4]),
     )
 
 
@@ -219,7 +219,7 @@ def _never_in_force(world: LabelWorld, entry: Entry) -> Iterator[Finding]:
             "character. On one host, an administrator's entry decides over all others.",
             (_semanage(entry),),
         ),
-        tuple(f"{path}: {given}" for path in entry.pattern.examples[:4]),
+        tuple(f"{path}: {given}" for path in entry.examples[:4]),
     )
 
 
