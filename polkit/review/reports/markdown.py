@@ -41,7 +41,7 @@ def markdown(review: Review) -> str:
     if kept < len(parts):
         findings = max(len(review.findings) - kept, 0)
         what = f"{findings} of {len(review.findings)} findings" if findings else "tables"
-        left = f"\n*Left out for want of room: {what}. The text, HTML and JSON reports have everything.*\n"
+        left = f"\nLeft out for want of room: {what}. The text, HTML and JSON reports have everything.\n"
     return head + "".join(parts[:kept]) + left + tail
 
 
@@ -126,13 +126,13 @@ def _cut(rows: list[str]) -> list[str]:
 
 def prose(text: str, most: int = 1000) -> str:
     """Words of ours with names of others among them, on one line: what is no plain word becomes code."""
-    words = _shortened(safe(" ".join(text.split())), most).split(" ")
+    words = _shortened(safe(" ".join(text.split())), most).split()
     runs = [(plain, " ".join(run)) for plain, run in groupby(words, _is_plain)]
     return " ".join(run if plain else _coded(run) for plain, run in runs)
 
 
 def _is_plain(word: str) -> bool:
-    return bool(not word or (_PLAIN.match(word) and not _REFERENCE.match(word)))
+    return bool(_PLAIN.match(word) and not _REFERENCE.match(word))
 
 
 def _coded(words: str) -> str:
