@@ -9,6 +9,8 @@ from polkit.review.diff import GROUPS, Difference, Entry, Group, Witness, diff, 
 from polkit.review.diff_json import diff_object, diff_text
 from polkit.review.findings import CONFIDENCES, SEVERITIES, Finding, Fix, Ignored, Place
 from polkit.review.gates import GateResult
+from polkit.review.host import REMOVABLE, VERDICTS, HostModule, HostReview, RuleVerdict, review_host
+from polkit.review.host_json import host_review_object, host_review_text
 from polkit.review.inputs import Compared
 from polkit.review.materials import HostSide, Materials, SourceText, read_materials
 from polkit.review.meaning import Relation
@@ -32,7 +34,9 @@ __all__ = [
     "CONFIDENCES",
     "GROUPS",
     "KINDS",
+    "REMOVABLE",
     "SEVERITIES",
+    "VERDICTS",
     "Compared",
     "Difference",
     "Entry",
@@ -41,6 +45,8 @@ __all__ = [
     "GateResult",
     "Grant",
     "Group",
+    "HostModule",
+    "HostReview",
     "HostSide",
     "Ignored",
     "Kind",
@@ -49,6 +55,7 @@ __all__ = [
     "Relation",
     "Review",
     "ReviewRequest",
+    "RuleVerdict",
     "SourceText",
     "Witness",
     "diff",
@@ -58,11 +65,14 @@ __all__ = [
     "grants_of",
     "grouped",
     "headline",
+    "host_review_object",
+    "host_review_text",
     "html",
     "markdown",
     "policy_line",
     "read_materials",
     "review",
+    "review_host",
     "review_json",
     "review_object",
     "sarif",
