@@ -98,6 +98,7 @@ class _Compared:
         self._other = other
         self._twins = _twins(one, other)
         self._apart = {name: self._members_apart(name) for name in one.facts.types}
+        self._moved = self._names_apart()
         self.candidates = self._allow_candidates()
 
     def changes(self) -> tuple[AccessChange, ...]:
@@ -110,7 +111,8 @@ class _Compared:
 
     def xperm_changes(self, reverse: _Compared) -> tuple[XpermChange, ...]:
         """Commands of ``one`` that ``other`` refuses; ``reverse`` is the comparison the other way round."""
-        keys = {(key, operation) for key in self.candidates for operation in OPERATIONS}
+        narrowed = self._one.index.xperms.keys() | self._other.index.xperms.keys()
+        keys = {(key, operation) for key in self.candidates if key[2] in narrowed for operation in OPERATIONS}
         keys.update(self._xperm_candidates())
         keys.update(reverse._xperm_candidates())
         found = []
@@ -138,6 +140,12 @@ class _Compared:
         members = self._one.facts.types[name]
         return members if twin is None else members - self._other.facts.types[twin]
 
+    def _names_apart(self) -> frozenset[str]:
+        """The names of types and attributes that don't stand for the same types in ``other``."""
+        ours, theirs = self._one.facts, self._other.facts
+        attributes = {name for name, apart in self._apart.items() if apart or self._twins.get(name) != name}
+        return frozenset(attributes | (ours.attributes.keys() - theirs.attributes.keys()))
+
     def _allow_candidates(self) -> dict[Key, int]:
         """Accesses of ``one`` that ``other`` might not give; masks are numbered as in ``one``."""
         found: dict[Key, int] = {}
@@ -151,13 +159,18 @@ class _Compared:
         return found
 
     def _rules_beside_twins(self) -> Iterator[tuple[str, str, str, int, int]]:
-        """Every allow rule of ``one``: source, target, class, mask, and the mask of the same rule in ``other``."""
+        """Every allow rule of ``one`` (source, target, class, mask, and the mask of the same rule in ``other``) but some
+        that are the same and stand for the same."""
         index, other = self._one.index, self._other.index
         for tclass, by_source in index.allow.items():
             twins = other.allow.get(tclass, {})
+            same_bits = index.bits.get(tclass) == other.bits.get(tclass)
             for source, by_target in by_source.items():
                 beside = twins.get(self._twin(source), {})
-                for target, mask in by_target.items():
+                row: Iterable[tuple[str, int]] = by_target.items()
+                if beside == by_target and same_bits and source not in self._moved:
+                    row = [(target, by_target[target]) for target in by_target.keys() & self._moved]
+                for target, mask in row:
                     yield source, target, tclass, mask, self._numbered(tclass, beside.get(self._twin(target), 0))
         for tclass, by_source_if in index.allow_if.items():
             twins_if = other.allow_if.get(tclass, {})
