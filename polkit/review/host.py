@@ -7,6 +7,7 @@ without any of them; what could go is then taken out of a copy, and the two poli
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
 from polkit.config import Config
-from polkit.errors import CompileError, MissingDependency
+from polkit.errors import CompileError, MissingDependency, SourceError
 from polkit.model import PolicyInfo
 from polkit.module.source import Head, Located, Requirement, Rule, render_source
 from polkit.policy import (
@@ -45,6 +46,7 @@ _OF_SOURCES = frozenset(("PK001", "PK002", "PK003", "PK004", "PK005", "PK006", "
 """Findings about how a source is written: what is installed was compiled and linked."""
 _ALLOWED_ALREADY, _SHARED, _BY_BOOLEAN = "PK010", "PK011", "PK012"
 _MOST_LISTED = 200
+_FOR_ROOT = "a host's policy and module store are usually readable by root only: run as root"
 _HOW_TO_NAME_ONE = (
     "--store names the directory that holds active/modules, --policy a root with etc/selinux and var/lib/selinux"
 )
@@ -125,7 +127,7 @@ def review_host(
     CompileError where it does not build without its local modules.
     """
     say = phase or (lambda text: None)
-    files = locate(policy, store)
+    files = _located(policy, store)
     place = _store_of(files)
     say("listing the modules")
     found = local_modules(place)
@@ -143,6 +145,17 @@ def review_host(
         if one.module.problem
     )
     return HostReview(str(place), info, reviewed, lost, (*notes, *named))
+
+
+def _located(policy: str, store: Optional[str]) -> PolicyFiles:
+    """Where the policy lies; whoever may not look into its directories is told so, and not to get a policy."""
+    try:
+        return locate(policy, store)
+    except (SourceError, MissingDependency) as error:
+        if os.geteuid() == 0:
+            raise
+        hint = f"{_FOR_ROOT}, or name another host's with --policy"
+        raise type(error)(str(error), hint=hint) from error
 
 
 def _store_of(files: PolicyFiles) -> Path:
