@@ -13,7 +13,7 @@ from typing import Callable, NamedTuple, Optional
 from polkit.bundle import as_file_contexts, read_claims
 from polkit.config import Config
 from polkit.errors import CompileError, MissingDependency, PolkitError, SourceError
-from polkit.module import Definition, Headers, definitions, find_headers, read_headers
+from polkit.module import Definition, Headers, definitions, find_headers
 from polkit.module.source import (
     Call,
     Declaration,
@@ -23,13 +23,14 @@ from polkit.module.source import (
     Head,
     Located,
     Misread,
-    Remark,
+    asks_m4,
     locate_cil,
     read_fc,
     read_te,
     reading_te,
 )
 from polkit.policy import Beside, DoesNotLink, ModuleFile, TargetPolicy
+from polkit.review.compiling import headers_of
 from polkit.review.findings import Place
 from polkit.review.materials import Materials, SourceText
 from polkit.review.on_policy import Names, PolicyRule, names_of, rules_of
@@ -61,7 +62,7 @@ class Case:
 
     materials: Materials
     config: Config
-    headers: Optional[Headers]
+    find_headers: Callable[[], Optional[Headers]]
     target: Callable[[], Optional[TargetPolicy]]
     build: Callable[[], Optional[Beside]]
 
@@ -107,7 +108,8 @@ class Case:
     @cached_property
     def interfaces(self) -> Optional[Headers]:
         """The interfaces that the sources may call: the policy's and those of the module's own ``.if``."""
-        return None if self.headers is None else _with_own(self.headers, self.sources)
+        headers = self.find_headers()
+        return None if headers is None else _with_own(headers, self.sources)
 
     @cached_property
     def read(self) -> Readings:
@@ -172,7 +174,6 @@ class Readings:
 
     statements: tuple[Located, ...] = ()
     labels: tuple[Labelled, ...] = ()
-    remarks: tuple[tuple[str, Remark], ...] = ()
     refused: tuple[tuple[str, SourceError], ...] = ()
     misread: tuple[tuple[str, Misread], ...] = ()
     calls: tuple[tuple[str, Call], ...] = ()
@@ -186,7 +187,7 @@ def place_of(one: Located) -> Place:
 def known_headers(named: Optional[Path] = None, roots: Iterable[Path] = ()) -> Optional[Headers]:
     """The policy's interfaces: those that were named, else of the roots or this host; None where there are none."""
     try:
-        return read_headers(find_headers(named, (*roots, _HOST)))
+        return headers_of(find_headers(named, (*roots, _HOST)))
     except MissingDependency:
         return None
 
@@ -209,7 +210,6 @@ def _with_own(headers: Headers, sources: Iterable[SourceText]) -> Headers:
 def _read(case: Case) -> Readings:
     statements: list[Located] = []
     labels: list[Labelled] = []
-    remarks: list[tuple[str, Remark]] = []
     refused: list[tuple[str, SourceError]] = []
     misread: list[tuple[str, Misread]] = []
     calls: list[tuple[str, Call]] = []
@@ -217,9 +217,8 @@ def _read(case: Case) -> Readings:
         try:
             if text.kind == "te":
                 source = read_te(text.text, text.name)
-                found = reading_te(source, case.interfaces)
+                found = reading_te(source, case.interfaces if asks_m4(source) else None)
                 statements += found.statements
-                remarks += ((text.name, one) for one in source.remarks)
                 misread += ((text.name, one) for one in found.misread)
                 calls += ((text.name, one) for one in found.unknown)
             elif text.kind == "cil":
@@ -228,7 +227,7 @@ def _read(case: Case) -> Readings:
             elif text.kind == "fc":
                 labels += _flat(read_fc(text.text, text.name), text.name)
             else:
-                remarks += ((text.name, one) for one in read_te(text.text, text.name).remarks)
+                read_te(text.text, text.name)
         except SourceError as error:
             refused.append((text.name, error))
     unread = {name for name, _ in refused}
@@ -236,7 +235,7 @@ def _read(case: Case) -> Readings:
         for module in case.modules:
             statements += locate_cil(module.cil, case.materials.shown)
             labels += _labels_of_cil(module.cil, case.materials.shown)
-    return Readings(tuple(statements), tuple(labels), tuple(remarks), tuple(refused), tuple(misread), tuple(calls))
+    return Readings(tuple(statements), tuple(labels), tuple(refused), tuple(misread), tuple(calls))
 
 
 def _flat(entries: Iterable[FileEntry], file: str, symbols: tuple[str, ...] = ()) -> Iterator[Labelled]:

@@ -16,7 +16,7 @@ from typing import Optional
 from polkit.bundle import cil_of
 from polkit.errors import CompileError, SourceError
 from polkit.module import Headers, build_package, definitions, find_headers, read_headers, run_tool
-from polkit.module.source import Block, Call, FileBlock, FileEntry, Head, Rule, Source, expand_te, read_fc, read_te
+from polkit.module.source import Call, FileBlock, FileEntry, Head, Source, asks_m4, expand_te, read_fc, read_te
 from polkit.policy import ModuleFile
 from polkit.review.files import LARGEST, Held, too_large
 
@@ -24,11 +24,8 @@ _PREFERRED = (".pp", ".pp.bz2", ".mod", ".cil", ".te")
 """Of several forms of one module: what would be installed."""
 _MODULE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,127}(?:\.[A-Za-z0-9_-]{1,64})*\Z")
 """libsemanage's ``semanage_module_validate_name``."""
-_PLAIN_BLOCKS = ("require", "optional", "if")
 _HEAD = re.compile(r"^\s*module\s+(\S+)\s+[\w.]+\s*;", re.MULTILINE)
 _MACROS = re.compile(r"^\s*policy_module\s*\(", re.MULTILINE)
-_SET = re.compile(r"\w+_(?:perms|class_set)\Z", re.ASCII)
-"""The reference policy's macros for sets of classes and permissions (obj_perm_sets.spt)."""
 _FC_MACROS = re.compile(r"\b(?:gen_context|ifn?def)\(")
 
 
@@ -131,7 +128,7 @@ def _about(te: Held, text: str) -> tuple[str, bool]:
             f"{te.name} has no `module NAME VERSION;` and no `policy_module(NAME, VERSION)`",
             hint="begin the file with one of the two",
         )
-    return checked_name(name, te.name), any(map(_asks_m4, source.statements))
+    return checked_name(name, te.name), asks_m4(source)
 
 
 def _own_name(source: Source) -> Optional[str]:
@@ -143,18 +140,9 @@ def _own_name(source: Source) -> Optional[str]:
     return None
 
 
-def _asks_m4(statement: object) -> bool:
-    if isinstance(statement, Block):
-        inner = (one for branch in statement.branches for one in branch)
-        return statement.kind not in _PLAIN_BLOCKS or any(map(_asks_m4, inner))
-    if isinstance(statement, Rule):
-        return any(map(_SET.match, (*statement.classes.names, *statement.perms.names)))
-    return isinstance(statement, Call)
-
-
 def _headers_for(own: Optional[Held], roots: tuple[Path, ...]) -> Headers:
     """The distribution's interfaces, and those of the module's own ``.if``."""
-    headers = _headers(find_headers(roots=roots))
+    headers = headers_of(find_headers(roots=roots))
     if own is None:
         return headers
     text = _in_ascii(own.text)
@@ -165,7 +153,8 @@ def _headers_for(own: Optional[Held], roots: tuple[Path, ...]) -> Headers:
 
 
 @lru_cache(maxsize=2)
-def _headers(directory: Path) -> Headers:
+def headers_of(directory: Path) -> Headers:
+    """The headers of a directory, read once. Raises SourceError."""
     return read_headers(directory)
 
 
@@ -177,7 +166,7 @@ def _contexts(fc: Held, mls: bool, roots: tuple[Path, ...]) -> str:
     entries = read_fc(text, fc.name)
     options = {"enable_mcs": ""}
     if any(isinstance(one, FileBlock) for one in entries):
-        options = dict(_headers(find_headers(roots=roots)).options)
+        options = dict(headers_of(find_headers(roots=roots)).options)
     return "".join(_context_lines(entries, options, mls))
 
 

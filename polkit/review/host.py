@@ -216,7 +216,7 @@ def _stated(module: LocalModule, bare: TargetPolicy) -> _Stated:
     cil = module.cil or ""
     shown = f"{module.name} ({module.priority})"
     file = ModuleFile(module.name, ".cil", cil.encode("utf-8", "surrogateescape"), cil)
-    case = Case(Materials(shown, "cil", (), (file,)), Config(), None, lambda: bare, lambda: None)
+    case = Case(Materials(shown, "cil", (), (file,)), Config(), lambda: None, lambda: bare, lambda: None)
     statements = tuple(by_statement(case.rules))
     known = {id(where) for where, _ in statements}
     rules = [one for one in case.statements if isinstance(one.statement, Rule) and one.statement.kind == "allow"]

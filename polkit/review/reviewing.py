@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
@@ -121,7 +122,7 @@ def review(request: ReviewRequest, phase: Optional[Phase] = None) -> Review:
 def _case(request: ReviewRequest, config: Config, say: Phase) -> Iterator[Case]:
     """The case of a request; the build runs beside whatever is done in the block, and is gone after it."""
     if request.policy == "none":
-        headers = known_headers(request.headers)
+        headers = partial(known_headers, request.headers)
         yield Case(read_materials(request.module, True, request.target), config, headers, lambda: None, lambda: None)
         return
     files = locate(request.policy, request.store)
@@ -130,7 +131,7 @@ def _case(request: ReviewRequest, config: Config, say: Phase) -> Iterator[Case]:
     assert loaded.info is not None  # there is a policy
     roots = () if files.root is None else (files.root,)
     materials = read_materials(request.module, loaded.info.mls, request.target, (*roots, Path("/")))
-    headers = known_headers(request.headers, roots)
+    headers = partial(known_headers, request.headers, roots)
     with ExitStack() as running:
         build: Callable[[], Optional[Beside]] = lambda: None  # noqa: E731 - replaced where something is built
         if request.build and materials.modules:
@@ -141,7 +142,7 @@ def _case(request: ReviewRequest, config: Config, say: Phase) -> Iterator[Case]:
 def _with_policy(
     materials: Materials,
     config: Config,
-    headers: Optional[Headers],
+    headers: Callable[[], Optional[Headers]],
     loaded: TargetPolicy,
     build: Callable[[], Optional[Beside]],
 ) -> Case:

@@ -13,7 +13,7 @@ from polkit.module.headers import Headers
 from polkit.module.source.conditions import both, negated
 from polkit.module.source.expanding import LARGEST_EXPANDED, expand_marked, new_mark
 from polkit.module.source.render import block_frame, render_source
-from polkit.module.source.statements import NOTHING, Block, Call, Requirement, Source, Statement
+from polkit.module.source.statements import NOTHING, Block, Call, Requirement, Rule, Source, Statement
 from polkit.module.source.te import read_te
 from polkit.module.te_reading import NameSet
 
@@ -23,6 +23,8 @@ _DECIDED = ("ifdef", "ifndef", "ifelse")
 _DEFINED = ("interface", "template")
 _REQUIRES = ("require", "gen_require")
 _BOOLEANS = ("if", "tunable_policy")
+_PLAIN = ("require", "optional", "if")
+_LIKE_SETS = re.compile(r"\w+_(?:perms|class_set)\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,17 @@ def _inner(one: Block, context: _Context) -> Iterator[_Context]:
 def _symbols(headers: Headers) -> frozenset[str]:
     """The words that mean something to m4 with these headers."""
     return frozenset((*(word for word, _ in headers.options), *re.findall(r"define\(\s*`(\w+)'", headers.support)))
+
+
+def asks_m4(source: Source) -> bool:
+    """Whether a source may need m4, told without headers: by calls, by blocks that are macros, and by what the
+    reference policy calls its sets of classes and permissions (obj_perm_sets.spt)."""
+    for one in everything(source):
+        if isinstance(one, Call) or (isinstance(one, Block) and one.kind not in _PLAIN):
+            return True
+        if isinstance(one, Rule) and any(map(_LIKE_SETS.match, (*one.classes.names, *one.perms.names))):
+            return True
+    return False
 
 
 def needs_m4(source: Source, headers: Headers) -> bool:

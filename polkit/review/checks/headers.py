@@ -9,7 +9,18 @@ from difflib import get_close_matches
 from typing import Optional
 
 from polkit.errors import SourceError
-from polkit.module.source import Block, Call, Located, Rule, Source, Statement, everything, macro_words, read_te
+from polkit.module.source import (
+    Block,
+    Call,
+    Located,
+    Rule,
+    Source,
+    Statement,
+    asks_m4,
+    everything,
+    macro_words,
+    read_te,
+)
 from polkit.review.case import Case
 from polkit.review.checks.missing import has, required_lines
 from polkit.review.findings import Finding, Fix, Place
@@ -54,6 +65,8 @@ def macros_of(case: Case, text: SourceText) -> Macros:
     try:
         source = read_te(text.text, text.name)
     except SourceError:
+        return Macros()
+    if not asks_m4(source):
         return Macros()
     every = list(everything(source))
     head = next((one for one in every if isinstance(one, Call) and one.name == _MODULE), None)

@@ -32,8 +32,8 @@ def find(case: Case) -> Iterator[Finding]:
     policy = case.policy
     if policy is None or policy.info is None:
         return
-    for name, mentions in _foreign(case).items():
-        if not has(policy, name) and not (name.kind == PERMISSION and not policy.has_class(name.tclass)):
+    for name, mentions in _lacking(case, policy).items():
+        if not (name.kind == PERMISSION and not policy.has_class(name.tclass)):
             yield _finding(name, mentions, policy)
 
 
@@ -44,9 +44,25 @@ def unknown(case: Case) -> frozenset[Name]:
         return frozenset()
     return frozenset(
         name
-        for name, (uses, requires) in _foreign(case).items()
-        if not has(policy, name) and not all(one.optional for one in (*uses, *requires))
+        for name, (uses, requires) in _lacking(case, policy).items()
+        if _is_needed(name, uses) and not all(one.optional for one in (*uses, *requires))
     )
+
+
+def _lacking(case: Case, policy: TargetPolicy) -> dict[Name, _Mentions]:
+    """The foreign names that the policy does not have. Left out are classes that a macro alone requires, as
+    ``policy_module`` does with all of the kernel's."""
+    return {
+        name: mentions
+        for name, mentions in _foreign(case).items()
+        if not has(policy, name) and (_is_needed(name, mentions.uses) or not all(one.via for one in mentions.requires))
+    }
+
+
+def _is_needed(name: Name, uses: list[Located]) -> bool:
+    """Whether a policy that lacks the name refuses the module. Of classes it is asked for those that rules use: the
+    converter of module packages writes no requirement of others."""
+    return bool(uses) or name.kind not in (CLASS, PERMISSION)
 
 
 def _foreign(case: Case) -> dict[Name, _Mentions]:
@@ -72,7 +88,7 @@ def _finding(name: Name, mentions: _Mentions, policy: TargetPolicy) -> Finding:
     asked = tuple(f"file contexts put {path} at {label}" for path, label in labels)
     return Finding(
         id="PK003",
-        severity="info" if optional else "high",
+        severity="info" if optional else "high" if _is_needed(name, mentions.uses) else "low",
         confidence="high",
         place=Place(first.file, first.line, first.column),
         title=_title(name, nearest),
