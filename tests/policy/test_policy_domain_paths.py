@@ -93,7 +93,7 @@ def _by_itself(allowed: frozenset[Access], one: str, other: str) -> bool:
     return (one, other, "process", "dyntransition") in allowed and (one, one, "process", "setcurrent") in allowed
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(pairs())
 def test_chains_are_those_of_the_definition(both: tuple[Small, Small]) -> None:
     old, new = both

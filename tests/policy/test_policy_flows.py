@@ -95,7 +95,7 @@ def defined(
 ZONES = {"high": Zone(2, ("o0", "n1_t", "d0")), "low": Zone(1, ("o1", "n0_t", "d1"))}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(pairs(), st.sampled_from(((), ("o2",), ("n0_t", "d2"))))
 def test_flows_are_those_of_the_definition(both: tuple[Small, Small], exclude: tuple[str, ...]) -> None:
     old, new = both

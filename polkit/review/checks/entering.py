@@ -69,8 +69,10 @@ class _Writers:
         return not (self._is_container(writer) and self._is_container(domain))
 
     def _is_container(self, domain: str) -> bool:
-        base = self._names.bases.get(domain, domain)
-        return self._policy.is_container_domain(base) or self._names.policy.is_container_domain(base)
+        if self._policy.is_container_domain(domain) or domain in self._names.bases:
+            return True
+        members = (self._names.policy.types(attribute) for attribute in self._names.attributes(domain))
+        return any(found and all(map(self._names.policy.is_container_domain, found)) for found in members)
 
 
 def _who(found: Mapping[Pair, tuple[str, ...]]) -> str:
