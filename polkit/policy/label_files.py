@@ -93,10 +93,9 @@ def deciding_entry(
 
 def listed(file_contexts: Path, added: Added) -> tuple[ListedLabel, ...]:
     """Every entry in the order of ``_in_order``."""
-    found = ((file, line, parse_context(line.context)) for file, line in _in_order(file_contexts, added))
     return tuple(
-        ListedLabel(file, line.pattern, line.kind, "" if context is None else context.type)
-        for file, line, context in found
+        ListedLabel(file, line.pattern, line.kind, [*line.context.split(":", 3), "", ""][2])
+        for file, line in _in_order(file_contexts, added)
     )
 
 

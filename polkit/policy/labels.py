@@ -41,6 +41,7 @@ class FileLabels:
         self._file_contexts = file_contexts
         self._added = added
         self._handle: Any = None
+        self._listed: Optional[tuple[ListedLabel, ...]] = None
 
     def with_entries(self, entries: tuple[FileContext, ...], local: tuple[FileContext, ...], mls: bool) -> FileLabels:
         """The same file contexts with a module's entries where the module store would sort them in, and local ones."""
@@ -58,7 +59,9 @@ class FileLabels:
 
     def entries(self) -> tuple[ListedLabel, ...]:
         """Every entry; of those that match a path the last decides. Raises SourceError when they can't be read."""
-        return listed(self._file_contexts, self._added)
+        if self._listed is None:
+            self._listed = listed(self._file_contexts, self._added)
+        return self._listed
 
     def spoken_of(self, path: str) -> str:
         """The path after the substitutions of ``.subs`` and ``.subs_dist``. SourceError when they can't be read."""
