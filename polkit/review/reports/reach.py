@@ -23,8 +23,12 @@ _KINDS = (
     ("file systems", {"filesystem"}),
     ("ports and network", {"node", "netif", "packet", "peer", "association"}),
 )
+_LABELLING = ("associate",)
+"""What a file's type needs to lie in a file system: nobody reaches anything by it."""
 _OTHERS = "others"
 _SEVERAL = "several types"
+_GRAVE = RISKS.index("medium")
+"""From this risk on a type stands alone before the module's own do."""
 
 
 class Edge(NamedTuple):
@@ -64,6 +68,8 @@ def reach_of(grants: Iterable[Grant], own: frozenset[str]) -> Reach:
     """The edges that grants come to; ``own``: the types that the module brings."""
     found: dict[tuple[str, str], list[Grant]] = {}
     for one in grants:
+        if one.perms == _LABELLING:
+            continue
         found.setdefault(_ends(one, own), []).append(one)
     edges = tuple(sorted((_edge(*key, rows) for key, rows in found.items()), key=_weight))
     left = _groups(edges, own, _MOST_SOURCES, lambda edge: edge.source, lambda _: "domains")
@@ -111,27 +117,29 @@ def _groups(
     kind: Callable[[Edge], str],
 ) -> dict[str, tuple[str, tuple[str, ...]]]:
     """From each name to the node it stands in, and the node's members: itself, or of those with less weight a group."""
-    names = list(dict.fromkeys(end(edge) for edge in edges))
-    names.sort(key=lambda name: name not in own and name != POLICY_DOMAINS)
+    risks: dict[str, int] = {}
+    kinds: dict[str, str] = {}
+    for edge in edges:
+        name = end(edge)
+        risks[name] = max(risks.get(name, 0), RISKS.index(edge.risk))
+        kinds.setdefault(name, kind(edge) + (" of the module" if name in own else ""))
+    names = sorted(risks, key=lambda name: (risks[name] < _GRAVE, name not in own and name != POLICY_DOMAINS))
     if len(names) <= most:
         return {name: (name, ()) for name in names}
-    kinds = {end(edge): kind(edge) for edge in reversed(edges)}
     room = most - len(set(kinds.values()))
-    alone, rest = names[:room], names[room:]
+    found: dict[str, tuple[str, tuple[str, ...]]] = {name: (name, ()) for name in names[:room]}
     members: dict[str, list[str]] = {}
-    for name in rest:
+    for name in names[room:]:
         members.setdefault(kinds[name], []).append(name)
-    found: dict[str, tuple[str, tuple[str, ...]]] = {name: (name, ()) for name in alone}
     for what, those in members.items():
-        label = f"{len(those)} other {what}" if len(those) > 1 else those[0]
-        group = tuple(sorted(those)) if len(those) > 1 else ()
+        label, group = (f"{len(those)} more {what}", tuple(sorted(those))) if len(those) > 1 else (those[0], ())
         found.update((name, (label, group)) for name in those)
     return found
 
 
 def _nodes(groups: dict[str, tuple[str, tuple[str, ...]]], own: frozenset[str]) -> Iterator[Node]:
     for label, members in dict.fromkeys(groups.values()):
-        yield Node(label, label in own, members)
+        yield Node(label, own.issuperset(members or (label,)), members)
 
 
 def _joined(
