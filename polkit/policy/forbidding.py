@@ -38,7 +38,7 @@ def exempted(
 
     A rule that covers no domain tells processes from everything else: to become a domain is no way around it.
     """
-    processes = rules.facts.types.get(_PROCESSES, frozenset())
+    processes = rules.facts.types.get(_PROCESSES) or frozenset(rules.facts.attributes)
     new = {} if type_ in rules.facts.attributes else {type_: tuple(joined - {attribute})}
     return tuple(
         dict.fromkeys(
@@ -46,6 +46,7 @@ def exempted(
             for found in neverallows.rules().values()
             for rule in found
             if attribute in rule.exempting
+            and attribute != _PROCESSES
             and not rule.sources.isdisjoint(processes)
             and _covers(rule, type_, rules, new)
         )

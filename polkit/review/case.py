@@ -16,6 +16,9 @@ from polkit.errors import CompileError, MissingDependency, PolkitError, SourceEr
 from polkit.module import Definition, Headers, definitions, find_headers
 from polkit.module.source import (
     Call,
+    CilBlock,
+    CilEntry,
+    CilStatement,
     Declaration,
     FileBlock,
     FileEntry,
@@ -25,9 +28,11 @@ from polkit.module.source import (
     Misread,
     asks_m4,
     locate_cil,
+    read_cil,
     read_fc,
     read_te,
     reading_te,
+    render_cil_entries,
 )
 from polkit.policy import Beside, DoesNotLink, ModuleFile, TargetPolicy
 from polkit.review.compiling import headers_of
@@ -248,10 +253,26 @@ def _flat(entries: Iterable[FileEntry], file: str, symbols: tuple[str, ...] = ()
             yield Labelled(file, one, symbols)
 
 
+def _contexts_of_cil(cil: str, file: str) -> Iterable[str]:
+    """The file contexts as CIL, also of a module with sets that a bundle may not have."""
+    try:
+        return read_claims(cil).contexts
+    except CompileError:
+        return read_claims(render_cil_entries(_file_contexts(read_cil(cil, file)))).contexts
+
+
+def _file_contexts(entries: Iterable[CilEntry]) -> Iterator[CilStatement]:
+    for one in entries:
+        if isinstance(one, CilBlock):
+            yield from _file_contexts(one.statements)
+        elif one.word == "filecon":
+            yield one
+
+
 def _labels_of_cil(cil: str, file: str) -> Iterator[Labelled]:
     """The file contexts of a compiled module: they have no lines of their own."""
     try:
-        contexts = as_file_contexts(read_claims(cil).contexts)
+        contexts = as_file_contexts(_contexts_of_cil(cil, file))
     except CompileError as error:
         raise SourceError(f"{file}: {error}") from error
     for one in read_fc(contexts, file):
