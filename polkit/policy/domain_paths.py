@@ -23,7 +23,7 @@ _TRIED = 25
 """Chains are looked for from so many domains, those of the module first, then by name."""
 
 Pair = tuple[str, str]
-_Extra = dict[tuple[str, str], dict[str, frozenset[str]]]
+Extra = dict[tuple[str, str], dict[str, frozenset[str]]]
 
 
 class DomainStep(NamedTuple):
@@ -74,17 +74,17 @@ def domain_steps(found: Between) -> tuple[DomainStep, ...]:
     return tuple(step for step in steps if step is not None)
 
 
-def _compared(found: Between) -> tuple[_Ways, _Ways, list[Pair]]:
+def _compared(found: Between) -> tuple[Ways, Ways, list[Pair]]:
     """What the two policies allow, and the pairs that the new one alone does, in their order."""
-    before = _Ways(rules_of(found.old), found.process_transitions[0], {})
-    after = _Ways(rules_of(found.new), found.process_transitions[1], _extra(found))
+    before = Ways(rules_of(found.old), found.process_transitions[0], {})
+    after = Ways(rules_of(found.new), found.process_transitions[1], _extra(found))
     candidates = set(_candidates(found, after))
     return before, after, sorted(pair for pair in candidates if after.step(*pair) and not before.step(*pair))
 
 
-def _extra(found: Between) -> _Extra:
+def _extra(found: Between) -> Extra:
     """What is new and stands under a boolean: (source, class) -> target -> permissions."""
-    extra: _Extra = {}
+    extra: Extra = {}
     for change in found.rules.gained:
         if change.condition and change.tclass in ("process", "file"):
             row = extra.setdefault((change.source, change.tclass), {})
@@ -92,7 +92,7 @@ def _extra(found: Between) -> _Extra:
     return extra
 
 
-def _candidates(found: Between, after: _Ways) -> Iterator[Pair]:
+def _candidates(found: Between, after: Ways) -> Iterator[Pair]:
     """Every step that may be new: a part of it is."""
     entered: set[str] = set()
     start: set[str] = set()
@@ -127,10 +127,10 @@ def _parsed(statements: Iterable[str], rules: Rules) -> Iterator[tuple[str, str,
                     yield source, target, match[3]
 
 
-class _Ways:
+class Ways:
     """The changes of domain that one policy allows; ``extra`` is allowed besides the rules in force."""
 
-    def __init__(self, rules: Rules, transitions: frozenset[str], extra: _Extra) -> None:
+    def __init__(self, rules: Rules, transitions: frozenset[str], extra: Extra) -> None:
         self.rules = rules
         self._extra = extra
         self._statements = transitions
@@ -197,7 +197,7 @@ class _Ways:
 class _Search:
     """Looks for the chains that begin with a new step, or with steps that lead to one."""
 
-    def __init__(self, before: _Ways, after: _Ways, fresh: frozenset[Pair]) -> None:
+    def __init__(self, before: Ways, after: Ways, fresh: frozenset[Pair]) -> None:
         self._before = before
         self._after = after
         self._fresh = fresh
@@ -227,7 +227,7 @@ class _Search:
             self._because[domain] = privileged_because(self._after.rules, domain)
         return self._because[domain]
 
-    def _reached(self, ways: _Ways, start: str) -> Mapping[str, Optional[str]]:
+    def _reached(self, ways: Ways, start: str) -> Mapping[str, Optional[str]]:
         """The domains that one can come to, each with the one before it; nothing leads on from a privileged one."""
         found: dict[str, Optional[str]] = {start: None}
         pending = [start]
