@@ -64,6 +64,7 @@ SOURCE = ("PK001", "PK002", "PK003", "PK004", "PK005", "PK006")
         ("allow container_t data_t:file read", 4, "the text ends"),
         ("optional { require { type shadow_t; } allow container_t shadow_t:file read; }\n"
          "allow container_t shadow_t:file read;", 4, "required in an optional block only"),
+        ("optional { allow container_t data_t:file read; }", 3, "An optional block requires nothing"),
     ],
 )  # fmt: skip
 def test_what_does_not_compile_is_told_in_words(reviewed: Reviewer, body: str, line: int, says: str) -> None:
@@ -174,8 +175,10 @@ def test_policy_module_alone_is_replaced(reviewed: Reviewer, tmp_path: Path) -> 
 
 def test_macros_that_are_needed_are_no_mistake(reviewed: Reviewer) -> None:
     text = """policy_module(mine, 1.0)
-gen_require(`type container_t;')
-optional_policy(`allow container_t self:file read_file_perms;')
+optional_policy(`
+	gen_require(`type container_t;')
+	allow container_t self:file read_file_perms;
+')
 """
     found = reviewed(text)
 

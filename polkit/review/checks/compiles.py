@@ -60,6 +60,11 @@ _IN_WORDS = (
         "Declare it, or name it in the require block.",
     ),
     _Said(
+        r"This block has no require section",
+        "An optional block requires nothing, so nothing decides whether it holds",
+        "Move the require lines of what the block uses into it.",
+    ),
+    _Said(
         r"Building a policy module, but no module specification found\.",
         "The file does not begin with `module NAME VERSION;`",
         "Begin the file with `module NAME VERSION;`.",
