@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
 
 from polkit.policy.constraints import Comparison, Constraint, Names, evaluate_by
@@ -55,8 +56,13 @@ def _named(statement: Constraint) -> Iterator[str]:
             yield from _words(item.right)
 
 
-def _words(names: Names) -> list[str]:
-    return re.findall(r"[^\s{}]+", names.text)
+def _words(names: Names) -> frozenset[str]:
+    return _words_of(names.text)
+
+
+@lru_cache(maxsize=1024)
+def _words_of(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[^\s{}]+", text))
 
 
 def _is_weaker(statement: Constraint, base: frozenset[str], other: frozenset[str]) -> bool:

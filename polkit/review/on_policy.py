@@ -121,8 +121,14 @@ class Names:
 
     def attributes(self, type_: str) -> frozenset[str]:
         """The attributes of a type of the policy or of the module, with the module."""
-        joined = (one.attribute for one in self.joins if one.type == type_)
-        return self.policy.attributes(type_).union(self.types.get(type_, ()), joined)
+        return self.policy.attributes(type_).union(self._joined.get(type_, ()))
+
+    @cached_property
+    def _joined(self) -> Mapping[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for one in self.joins:
+            found.setdefault(one.type, set()).add(one.attribute)
+        return found
 
     @property
     def new(self) -> Mapping[str, tuple[str, ...]]:
@@ -181,7 +187,7 @@ def names_of(statements: Iterable[Located], policy: TargetPolicy, bases: Iterabl
                 types.setdefault(name, set()).update(statement.values.names)
                 joins += (Join(name, attribute, one) for attribute in statement.values.names)
         if statement.kind in ("type", "typealias"):
-            aliases.update((alias, statement.names.names[0]) for alias in statement.aliases.names)
+            aliases.update((alias, name) for name in statement.names.names[:1] for alias in statement.aliases.names)
     early = Names(
         policy, {name: frozenset(found) for name, found in types.items()}, aliases, tuple(joins), {}, usual, {}
     )

@@ -68,7 +68,7 @@ class _Found(NamedTuple):
 def _by_boolean(
     case: Case, names: Names, where: Located, parts: tuple[PolicyRule, ...], new: list[Vector]
 ) -> Optional[Finding]:
-    if any(names.has_own(part.access) or not part.is_whole for part in parts):
+    if where.condition or any(names.has_own(part.access) or not part.is_whole for part in parts):
         return None
     found = _options(names.policy, new)
     if found is None:
