@@ -21,9 +21,9 @@ _INTRODUCTION = """\
 # Findings of `polkit review`
 
 A page for each: why it matters, a module that has it, the same mended, and when it is right to ignore it. The severity
-is the usual one; the facts may say otherwise, and `[review.severity]` in polkit.toml settles it for a project. A comment
-`# polkit: ignore[PK012] reason` on the line, or on the line above, silences a finding there; what is silenced is
-counted.
+is the usual one; the facts may say otherwise, and `[review.severity]` in polkit.toml settles it for a project. A
+comment `# polkit: ignore[PK012] reason` on the line, or on the line above, silences a finding there; what is silenced
+is counted.
 
 | id | name | severity | says |
 | --- | --- | --- | --- |

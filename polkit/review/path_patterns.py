@@ -151,10 +151,30 @@ def _repeats(parts: list[tuple[Any, Any]]) -> int:
 
 
 def _parted(parts: list[tuple[Any, Any]]) -> bool:
-    """It begins or ends with one fixed character: ``(\\.[^/]*)*``."""
+    """Each round begins or ends with a character that nothing else in it matches, or begins with a dot, of which names
+    have few: ``(\\.[^/]*)*``."""
     if len(parts) == 1 and str(parts[0][0]) == "SUBPATTERN":
         return _parted(list(parts[0][1][-1]))
-    return bool(parts) and "LITERAL" in (str(parts[0][0]), str(parts[-1][0]))
+    ends = ((parts[0], parts[1:]), (parts[-1], parts[:-1])) if parts else ()
+    return any(
+        str(name) == "LITERAL"
+        and ((value == ord(".") and (name, value) == parts[0]) or not any(_may_be(chr(value), *one) for one in others))
+        for (name, value), others in ends
+    )
+
+
+def _may_be(character: str, name: Any, value: Any) -> bool:
+    """Whether a part may match that character."""
+    if str(name) in _REPEATS:
+        return any(_may_be(character, *one) for one in value[2])
+    if str(name) == "LITERAL":
+        return bool(chr(value) == character)
+    if str(name) == "IN":
+        listed = [(str(one), inner) for one, inner in value]
+        negated = bool(listed) and listed[0][0] == "NEGATE"
+        text = "".join(_written(one, inner) for one, inner in listed[negated:])
+        return re.fullmatch(f"[{'^' * negated}{text}]", character) is not None
+    return True
 
 
 def _of_sequence(parts: list[tuple[Any, Any]]) -> list[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from shlex import quote
+from typing import Optional
 
 from polkit.review.broad_labels import too_broad
 from polkit.review.case import Case, Labelled
@@ -35,11 +36,16 @@ def find(case: Case) -> Iterator[Finding]:
             yield broad
         if relabelled is not None and (broad is None or (relabelled.severity, broad.severity) == ("high", "medium")):
             yield relabelled
-        if entry is not None:
-            contested = [] if relabelled is not None and relabelled.severity == "high" else _contested(world, entry)
-            yield from contested
-            if broad is None and relabelled is None and not contested:
-                yield from _never_in_force(world, entry)
+        if entry is not None and broad is None:
+            yield from _not_deciding(world, entry, relabelled)
+
+
+def _not_deciding(world: LabelWorld, entry: Entry, relabelled: Optional[Finding]) -> Iterator[Finding]:
+    """What keeps an entry from its paths, where no graver finding says what it does there."""
+    contested = [] if relabelled is not None and relabelled.severity == "high" else _contested(world, entry)
+    yield from contested
+    if relabelled is None and not contested:
+        yield from _never_in_force(world, entry)
 
 
 # -- PK034 ------------------------------------------------------------------------------------------------------------
@@ -129,8 +135,8 @@ def _again(one: Entry, two: Entry) -> Finding:
             "high",
             one.labelled.place,
             f"{one.label.pattern} gets another label at {where.text}",
-            "Two entries for one pattern and kind of file name different labels. The module store keeps one of the two, "
-            "or refuses the module, as its version has it.",
+            "Two entries for one pattern and kind of file name different labels. The module store keeps one of the two,"
+            " or refuses the module, as its version has it.",
             Fix("Keep the one that is meant."),
         )
     return Finding(
