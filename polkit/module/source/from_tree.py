@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Node = Union[Tree[Token], Token]
 
-_IN_BRACES = {"requirement": "require", "said_optional": "optional"}
+_IN_BRACES = {"said_requirement": "require", "said_optional": "optional"}
 
 
 class Builder:
@@ -96,6 +96,9 @@ class Builder:
     def _call(self, tree: Tree[Token], at: tuple[int, int]) -> Statement:
         name = _word(tree, 0)[:-1] if tree.data == "call" else _word(tree, 0)
         return Call(name, self._arguments(tree), *at)
+
+    def _bare_call(self, tree: Tree[Token], at: tuple[int, int]) -> Statement:
+        return Call(_word(tree, 0), (), *at)
 
     def _label(self, tree: Tree[Token], at: tuple[int, int]) -> Statement:
         contexts = _trees(tree)
@@ -183,13 +186,14 @@ class Builder:
 
 
 _BUILT = {
-    "requirement": Builder._braces,
+    "said_requirement": Builder._braces,
     "said_optional": Builder._braces,
     "said_if": Builder._if,
     "gen_require": Builder._gen_require,
     **dict.fromkeys(("optional_policy", "tunable_policy", "ifdef", "needed_ifdef", "definition"), Builder._macro),
     "ifelse": Builder._ifelse,
     "call": Builder._call,
+    "bare_call": Builder._bare_call,
     "policy_module": Builder._call,
     "label": Builder._label,
     "constraint": Builder._constraint,

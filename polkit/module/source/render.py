@@ -64,7 +64,7 @@ def _begin(one: Block) -> str:
 
 def _line(one: Statement) -> str:
     if isinstance(one, Call):
-        return f"{one.name}({', '.join(map(written_argument, one.arguments))})"
+        return f"{one.name}({', '.join(map(written_argument, one.arguments))})" if one.arguments else one.name
     if isinstance(one, Head):
         return f"module {one.name} {one.version};"
     if isinstance(one, Label):

@@ -97,7 +97,9 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of an interface or macro; ``policy_module`` is one. Arguments as written, without their outer quotes."""
+    """A call of an interface or macro; ``policy_module`` is one. Arguments as written, without their outer quotes; none
+    for a word that stands for the requirements of a macro (``require { all_kernel_class_perms }``).
+    """
 
     name: str
     arguments: tuple[str, ...]

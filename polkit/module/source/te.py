@@ -18,6 +18,7 @@ from polkit.module.source.limits import (
 )
 from polkit.module.source.quick import NotPlainError, QuickReader
 from polkit.module.source.statements import Remark, Source, Statement
+from polkit.module.source.words import in_small_letters
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
@@ -36,6 +37,7 @@ def read_te(text: str, name: str, largest: int = LARGEST) -> Source:
     refuse_reaching_out(text, name)
     remarks = tuple(Remark(found[1].strip(), *place(text, found.start())) for found in _REMARK.finditer(text))
     refuse_misleading(text, name)
+    text = in_small_letters(text)
     try:
         statements = QuickReader(text, _one_statement).read()
     except NotPlainError:

@@ -25,6 +25,21 @@ LABELS = (
 )
 
 
+_CAPITALS = re.compile(r"(?<![\w.$-])[A-Z][A-Z_]+(?![\w.-])", re.ASCII)
+_NOT_CAPITAL = ("dnl", "self", "neveraudit")
+_SHOUTED = frozenset(word.upper() for word in (*RESERVED, *LABELS) if word not in _NOT_CAPITAL)
+_APART = re.compile(rf'"[^"\n]*"|#[^\n]*|{_CAPITALS.pattern}', re.ASCII)
+
+
+def in_small_letters(text: str) -> str:
+    """``text`` with its keywords in small letters: checkmodule takes them in capitals too (policy_scan.l), but not
+    mixed. Comments and names in quotation marks stay, and every place is where it was.
+    """
+    if _SHOUTED.isdisjoint(_CAPITALS.findall(text)):
+        return text
+    return _APART.sub(lambda found: found[0].lower() if found[0] in _SHOUTED else found[0], text)
+
+
 def is_name(word: str) -> bool:
     """Whether the grammar takes a word for a name wherever it stands."""
     return NAME.match(word) is not None and word not in RESERVED and word not in LABELS

@@ -111,6 +111,15 @@ def test_what_an_interface_defines_is_no_statement(headers: Headers) -> None:
     assert locate_te(read_te(text, "a.if"), headers) == ()
 
 
+def test_a_macro_among_requirements_is_expanded(headers: Headers) -> None:
+    text = "module m 1.0;\nrequire {\n\ttype a_t;\n\tall_kernel_class_perms\n}\nallow a_t self:file read;\n"
+    found = locate_te(read_te(text, "bare.te"), headers)
+
+    classes = [one for one in found if one.via == "all_kernel_class_perms"]
+    assert len(classes) > 90
+    assert {one.line for one in classes} == {4}
+
+
 def test_our_own_modules_are_located_without_m4(headers: Headers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     texts = [path.read_text(encoding="utf-8") for path in MODULES.glob("*/*.te")]
@@ -137,8 +146,10 @@ def test_a_macro_that_goes_wrong_is_told_with_its_place(headers: Headers) -> Non
     assert [one.line for one in reading.statements] == [1, 5]
     bomb = Definition("bomb", "interface", "bomb(bomb($1))", 1, "bomb.if", False)
     worse = replace(headers, definitions=(*headers.definitions, bomb))
+    begun = time.monotonic()
     with pytest.raises(SourceError, match=r"^bomb\.te:\d+: m4"):
         locate_te(read_te("type a_t;\nbomb(a_t)\ntype b_t;\n", "bomb.te"), worse)
+    assert time.monotonic() - begun < 40
 
 
 def compared(name: str, text: str, headers: Headers) -> int:

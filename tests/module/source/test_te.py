@@ -14,6 +14,7 @@ from source_worlds import SOURCES
 
 from polkit.errors import SourceError
 from polkit.grammars import grammar_text
+from polkit.module import NameSet
 from polkit.module.source import (
     Block,
     Call,
@@ -180,6 +181,35 @@ def test_a_word_that_the_grammar_keeps_is_no_name() -> None:
             read_te(f"allow a_t {word}:file read;", "keyword.te")
         with pytest.raises(SourceError):
             read_te(f"type {word};", "keyword.te")
+
+
+def test_keywords_in_capitals_are_those_in_small_letters() -> None:
+    """checkmodule takes both, and nothing between (policy_scan.l)."""
+    text = """MODULE m 1.0;
+REQUIRE { TYPE a_t; CLASS file { read }; } # ALLOW in a comment
+TYPE B_t, ALLOWED;
+OPTIONAL { REQUIRE { ATTRIBUTE x; } ALLOW a_t SELF:file read; }
+TYPE_TRANSITION a_t B_t:file a_t "ALLOW";
+"""
+    small = text.replace("SELF", "Other").lower().replace("other", "SELF").replace("b_t", "B_t")
+    small = small.replace("allowed", "ALLOWED").replace('"allow"', '"ALLOW"')
+    read = read_te(text, "capitals.te").statements
+    assert read == read_te(small, "small.te").statements
+    assert places(read) == places(read_te(small, "small.te").statements)
+    for refused in ("Allow a_t b_t:file read;", "type ALLOW;"):
+        with pytest.raises(SourceError):
+            read_te(refused, "mixed.te")
+
+
+def test_a_macro_may_stand_for_requirements() -> None:
+    text = "require {\n\ttype a_t;\n\tall_kernel_class_perms\n}\n"
+    (block,) = read_te(text, "bare.te").statements
+    assert block == Block(
+        "require", (), ((Requirement("type", NameSet(("a_t",))), Call("all_kernel_class_perms", ())),)
+    )
+    assert read_te(render_source((block,)), "again.te").statements == (block,)
+    with pytest.raises(SourceError):
+        read_te("all_kernel_class_perms\n", "outside.te")
 
 
 def test_a_source_knows_its_name() -> None:
