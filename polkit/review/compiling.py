@@ -174,9 +174,8 @@ def _context_lines(entries: Iterable[FileEntry], options: Mapping[str, str], mls
     for one in entries:
         if isinstance(one, FileBlock):
             holds = (one.symbol in options) == (one.kind == "ifdef")
-            yield from _context_lines(
-                one.branches[0 if holds else 1] if len(one.branches) > holds else (), options, mls
-            )
+            place = 0 if holds else 1
+            yield from _context_lines(one.branches[place] if len(one.branches) > place else (), options, mls)
             continue
         label = (
             "<<none>>"

@@ -330,3 +330,12 @@ def test_a_link_in_a_revision_and_a_place_without_repository(
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     with pytest.raises(SourceError, match="not a git repository"):
         read("git:HEAD:modules/mine.te")
+
+
+def test_a_label_that_holds_only_where_something_is_defined(tmp_path: Path, policy_root: Path) -> None:
+    (tmp_path / "mine.te").write_text(source())
+    ifdefs = f"ifdef(`no_such_option',`\n{LABEL}')\nifndef(`no_such_option',`\n{LABEL.replace('/x', '/y')}')\n"
+    (tmp_path / "mine.fc").write_text(ifdefs)
+    (module,) = read(tmp_path / "mine.te", policy_root).modules
+    assert "/opt/y" in module.cil
+    assert "/opt/x" not in module.cil
