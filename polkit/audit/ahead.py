@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, BinaryIO, Callable, Optional
 
 from polkit.audit.host import collect
 from polkit.audit.ledger import Ledger
-from polkit.audit.other_process import Send, other_process, received
 from polkit.audit.read import read_logs
 from polkit.audit.sources import find_sources
 from polkit.audit.tally import ReadOptions
 from polkit.errors import PolkitError, SourceError
+from polkit.other_process import Send, other_process, received
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

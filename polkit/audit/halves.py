@@ -15,9 +15,9 @@ from polkit.audit.blocks import BLOCK, as_utf8, is_plain
 from polkit.audit.events import EventWindow
 from polkit.audit.lanes import HEADS, REACH, count_content, tell_rest
 from polkit.audit.ledger_file import is_ledger
-from polkit.audit.other_process import Send, other_process, received
 from polkit.audit.tally import ReadOptions, Tally
 from polkit.errors import SourceError
+from polkit.other_process import Send, other_process, received
 
 SMALLEST = 1 << 25
 """Bytes. Less isn't worth a second process."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from polkit.errors import SourceError
+from polkit.policy.both import load_both
 from polkit.policy.difference import AccessChange, RuleDifference, compare_rules
 from polkit.policy.grants import newly_given
 from polkit.policy.interface import TargetPolicy, Weaker
@@ -20,7 +21,7 @@ from polkit.policy.locate import PolicyFiles
 from polkit.policy.parity import weaker
 from polkit.policy.rules import Rules
 from polkit.policy.statements import kept_statements, read_statements
-from polkit.policy.target import LoadedPolicy, load
+from polkit.policy.target import LoadedPolicy
 
 _GENERATED = re.compile(r"\w+_typeattr_\d+\Z")
 """What the CIL compiler calls an expression of types (libsepol ``module_to_cil.c``, ``cil_post.c``): the number is
@@ -87,17 +88,23 @@ def between(old_files: PolicyFiles, new_files: PolicyFiles, built: tuple[bool, b
 
     Raises SourceError, MissingDependency without setools, PolkitError where they differ in too much to be compared.
     """
-    before, after = (load(one, to_cache=not fresh) for one, fresh in zip((old_files, new_files), built))
-    return between_loaded(before, after, (old_files, new_files), built)
+    before, after = load_both((old_files, new_files), built)
+    statements = before.statements, after.statements
+    return between_loaded(before.policy, after.policy, (old_files, new_files), built, statements)
 
 
 def between_loaded(
-    before: LoadedPolicy, after: LoadedPolicy, files: tuple[PolicyFiles, PolicyFiles], built: tuple[bool, bool]
+    before: LoadedPolicy,
+    after: LoadedPolicy,
+    files: tuple[PolicyFiles, PolicyFiles],
+    built: tuple[bool, bool],
+    statements: Optional[tuple[frozenset[str], frozenset[str]]] = None,
 ) -> Between:
-    """``between`` for two policies that are loaded already, from ``files``."""
+    """``between`` for two policies that are loaded already, from ``files``, with their statements or without."""
     old, new = before.rules, after.rules
     found = compare_rules(old, new)
-    statements = _read(before, files[0], built[0]), _read(after, files[1], built[1])
+    if statements is None:
+        statements = _read(before, files[0], built[0]), _read(after, files[1], built[1])
     added, removed = _statements(statements, old, new)
     known, now = old.facts.attributes.keys(), new.facts.attributes.keys()
     moved = sorted(type_ for type_ in known & now if old.facts.sides[type_] != new.facts.sides[type_])

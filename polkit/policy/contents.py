@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Callable, Optional
 
 from polkit.errors import SourceError
 from polkit.policy.binary import open_policy
 from polkit.policy.facts import Facts, read_facts
 from polkit.policy.index import RuleIndex, build_index
-from polkit.policy.protocols import import_setools
+from polkit.policy.protocols import SetoolsPolicy, SetoolsRule, import_setools
+from polkit.policy.statements import add_rule, statements_of
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,22 @@ def read_contents(path: Path) -> Contents:
 
     Raises SourceError for a file that can't be read or is no policy, MissingDependency without setools.
     """
-    setools = import_setools()
+    return _read(path, open_policy(path))
+
+
+def read_everything(path: Path) -> tuple[Contents, frozenset[str]]:
+    """What ``read_contents`` and ``read_statements`` say, in one pass over the rules. Raises as they do."""
     policy = open_policy(path)
+    rules = set[str]()
+    contents = _read(path, policy, partial(add_rule, rules))
+    return contents, statements_of(path, policy, rules)
+
+
+def _read(path: Path, policy: SetoolsPolicy, others: Optional[Callable[[str, SetoolsRule], None]] = None) -> Contents:
+    setools = import_setools()
     facts = read_facts(setools, policy)
     try:
-        index = build_index(setools, policy, facts.permissions)
+        index = build_index(setools, policy, facts.permissions, others)
     except setools.exception.LowLevelPolicyError as error:
         raise SourceError(
             f"{path}: a policy with rules that this setools can't read ({error})",

@@ -159,7 +159,7 @@ class _Compared:
         return found
 
     def _rules_beside_twins(self) -> Iterator[tuple[str, str, str, int, int]]:
-        """Every allow rule of ``one`` (source, target, class, mask, and the mask of the same rule in ``other``) but some
+        """Allow rules of ``one``: source, target, class, mask, and the mask of the same rule in ``other``; all but some
         that are the same and stand for the same."""
         index, other = self._one.index, self._other.index
         for tclass, by_source in index.allow.items():

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, Optional, TypeVar
+from typing import Callable, NamedTuple, Optional, TypeVar
 
 from polkit.policy.protocols import SetoolsModule, SetoolsPolicy, SetoolsRule
 
@@ -144,15 +144,25 @@ def gather_lists(
                     yield from by_target.get(target, ())
 
 
-def build_index(setools: SetoolsModule, policy: SetoolsPolicy, permissions: Mapping[str, frozenset[str]]) -> RuleIndex:
-    """Read all access vector rules of a policy: about a second for the 130,000 of a distribution."""
+def build_index(
+    setools: SetoolsModule,
+    policy: SetoolsPolicy,
+    permissions: Mapping[str, frozenset[str]],
+    others: Optional[Callable[[str, SetoolsRule], None]] = None,
+) -> RuleIndex:
+    """Read all access vector rules of a policy: about a second for the 130,000 of a distribution. ``others`` is given
+    every rule with the word for its kind: to list them a second time takes half as long again."""
     conditionals = list(policy.conditionals())
     conditions = tuple(make_condition(map(str, conditional.expression())) for conditional in conditionals)
     index = RuleIndex(number_permissions(permissions), conditions)
     not_conditional = setools.exception.RuleNotConditional
     numbers = {conditional: number for number, conditional in enumerate(conditionals)}
+    names: dict[int, str] = {}  # an enumeration's member takes long to say what it is called
     for rule in policy.terules():
-        kind = rule.ruletype.name
+        member = rule.ruletype
+        kind = names.get(id(member)) or names.setdefault(id(member), member.name)
+        if others is not None:
+            others(kind, rule)
         if kind in _FILED:
             try:
                 conditional = rule.conditional

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from polkit.policy.binary import open_policy
 from polkit.policy.cache import entry_key, fetch, keep
 from polkit.policy.capabilities import capabilities
 
-_TRANSITIONS = frozenset(("type_transition", "type_change", "type_member"))
-_SILENT = frozenset(("auditallow", "dontaudit"))
+_RULES = frozenset(("type_transition", "type_change", "type_member", "auditallow", "dontaudit"))
 _BY_STATEMENT = (
     "users",
     "initialsids",
@@ -44,8 +43,24 @@ def read_statements(policy: Path) -> frozenset[str]:
     policy, MissingDependency without setools.
     """
     opened: Any = open_policy(policy)
+    rules = set[str]()
+    names: dict[int, str] = {}  # an enumeration's member takes long to say what it is called
+    for rule in opened.terules():
+        member = rule.ruletype
+        add_rule(rules, names.get(id(member)) or names.setdefault(id(member), member.name), rule)
+    return statements_of(policy, opened, rules)
+
+
+def add_rule(found: set[str], kind: str, rule: object) -> None:
+    """Add a rule of the kind with this name, if it is among the statements."""
+    if kind in _RULES:
+        found.add(str(rule))
+
+
+def statements_of(policy: Path, opened: Any, rules: Iterable[str]) -> frozenset[str]:
+    """What ``read_statements`` says of a policy that is ``opened``, with the rules that ``add_rule`` took."""
     found = {_text(item) for name in _BY_STATEMENT for item in getattr(opened, name)()}
-    found.update(_rules(opened), _types(opened))
+    found.update(rules, _types(opened))
     found.update(f"bool {item.name} {str(bool(item.state)).lower()};" for item in opened.bools())
     found.update(f"role {role.name} types {type_.name};" for role in opened.roles() for type_ in role.types())
     found.update(f"policycap {name};" for name in capabilities(policy))
@@ -59,23 +74,36 @@ def kept_statements(policy: Path, sha256: str) -> frozenset[str]:
 
     Raises SourceError, MissingDependency.
     """
-    key = entry_key(sha256, "statements")
-    kept = None if key is None else fetch(key)
+    kept = fetch_statements(sha256)
     if kept is not None:
-        return frozenset(kept.decode("utf-8", "surrogateescape").split("\n"))
+        return kept
     found = read_statements(policy)
-    if key is not None:
-        keep(key, "\n".join(sorted(found)).encode("utf-8", "surrogateescape"))
+    keep_statements(found, sha256)
     return found
 
 
-def _rules(opened: Any) -> Iterator[str]:
-    names: dict[int, str] = {}  # an enumeration's member takes long to say what it is called
-    for rule in opened.terules():
-        member = rule.ruletype
-        kind = names.get(id(member)) or names.setdefault(id(member), member.name)
-        if kind in _TRANSITIONS or kind in _SILENT:
-            yield str(rule)
+def fetch_statements(sha256: str) -> Optional[frozenset[str]]:
+    """Those that the cache has of a policy with this digest."""
+    key = entry_key(sha256, "statements")
+    kept = None if key is None else fetch(key)
+    return None if kept is None else unpack_statements(kept)
+
+
+def keep_statements(found: frozenset[str], sha256: str) -> None:
+    """Put them into the cache, where there is one."""
+    key = entry_key(sha256, "statements")
+    if key is not None:
+        keep(key, pack_statements(found))
+
+
+def pack_statements(found: frozenset[str]) -> bytes:
+    """Statements as bytes."""
+    return "\n".join(sorted(found)).encode("utf-8", "surrogateescape")
+
+
+def unpack_statements(data: bytes) -> frozenset[str]:
+    """What ``pack_statements`` packed."""
+    return frozenset(data.decode("utf-8", "surrogateescape").split("\n"))
 
 
 def _types(opened: Any) -> Iterator[str]:

@@ -331,8 +331,14 @@ def load(files: PolicyFiles, to_cache: bool = True) -> LoadedPolicy:
     ``to_cache`` false: a policy that nobody will load again is not kept.
     Raises SourceError for a file that can't be read or is no policy, MissingDependency without setools.
     """
-    sha256 = _sha256(files.policy)
+    sha256 = digest_of(files.policy)
     contents, certain = _contents(files.policy, sha256, to_cache)
+    return loaded(files, sha256, contents, certain)
+
+
+def loaded(files: PolicyFiles, sha256: str, contents: Contents, certain: bool) -> LoadedPolicy:
+    """A policy with this digest whose contents were read. ``certain``: they are sure to be of the digest and meant
+    to be kept, so that what is worked out from them may be kept under it."""
     facts, index = contents.facts, contents.index
     rules = Rules(facts, index, facts.booleans, index.truths(facts.booleans))
     info = PolicyInfo(str(files.policy), sha256, contents.version, contents.mls, contents.handle_unknown)
@@ -361,13 +367,14 @@ def _contents(path: Path, sha256: str, to_cache: bool) -> tuple[Contents, bool]:
         with suppress(ValueError):  # what isn't the contents of a policy is replaced below
             return unpack(kept), to_cache
     contents = read_contents(path)
-    certain = to_cache and _sha256(path) == sha256  # it may have been installed anew while it was read
+    certain = to_cache and digest_of(path) == sha256  # it may have been installed anew while it was read
     if certain and key is not None:
         keep(key, pack(contents))
     return contents, certain
 
 
-def _sha256(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a policy file. Raises SourceError for one that can't be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
