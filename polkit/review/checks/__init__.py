@@ -25,21 +25,22 @@ CHECKS: tuple[str, ...] = (
     "remedies",
     "constraints",
     "risks",
-    "neverallows",
-    "transitions",
-    "entering",
     "executing",
-    "paths",
-    "flows",
     "permissive",
     "joins",
     "roles",
     "commands",
-    "linking",
     "labels",
     "patterns",
     "naming",
     "selint",
+    # These wait for the policy that is built with the module.
+    "neverallows",
+    "transitions",
+    "entering",
+    "paths",
+    "flows",
+    "linking",
 )
 """The files, in the order in which they are asked."""
 
