@@ -28,7 +28,8 @@ _LABELLING = ("associate",)
 _OTHERS = "others"
 _SEVERAL = "several types"
 _GRAVE = RISKS.index("medium")
-"""From this risk on a type stands alone before the module's own do."""
+"""From this risk on a type stands alone before the module's own do, unless those are few."""
+_FEW = 6
 
 
 class Edge(NamedTuple):
@@ -123,7 +124,9 @@ def _groups(
         name = end(edge)
         risks[name] = max(risks.get(name, 0), RISKS.index(edge.risk))
         kinds.setdefault(name, kind(edge) + (" of the module" if name in own else ""))
-    names = sorted(risks, key=lambda name: (risks[name] < _GRAVE, name not in own and name != POLICY_DOMAINS))
+    few = len(own.intersection(risks)) <= _FEW
+    first = {name for name, risk in risks.items() if risk >= _GRAVE or name == POLICY_DOMAINS or (few and name in own)}
+    names = sorted(risks, key=lambda name: (name not in first, name not in own))
     if len(names) <= most:
         return {name: (name, ()) for name in names}
     room = most - len(set(kinds.values()))
