@@ -131,7 +131,7 @@ def between_loaded(
         process_transitions=(_of_processes(statements[0]), _of_processes(statements[1])),
         label_lines=None
         if labels[0] == labels[1] or mains[0] is None or mains[1] is None
-        else (lines_in_order(mains[0]), lines_in_order(mains[1])),
+        else (lines_in_order(mains[0], not any(built)), lines_in_order(mains[1], not any(built))),
     )
 
 

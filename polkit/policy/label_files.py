@@ -99,9 +99,18 @@ def listed(file_contexts: Path, added: Added) -> tuple[ListedLabel, ...]:
     )
 
 
-def lines_in_order(file_contexts: Path, added: Added = NOTHING) -> tuple[LabelLine, ...]:
-    """Pattern, kind and context of every entry in the order of ``_in_order``."""
-    return tuple(LabelLine(*line[:3]) for _, line in _in_order(file_contexts, added))
+def lines_in_order(file_contexts: Path, homes: bool) -> tuple[LabelLine, ...]:
+    """Every entry, those that decide over others after them; the main file's as the module store sorts them, whatever
+    their order there. ``homes``: with those of home directories."""
+    beside = [
+        file_contexts.with_name(file_contexts.name + suffix) for suffix in ((_HOMES,) if homes else ()) + (_LOCAL,)
+    ]
+    found = [line for _, line in _keyed(_lines(file_contexts))]
+    found += [line for path in beside for line in _lines(path)]
+    exact = [precedence(line.pattern, "")[0] for line in found]
+    return tuple(
+        LabelLine(*line[:3]) for wanted in (False, True) for line, is_exact in zip(found, exact) if is_exact is wanted
+    )
 
 
 def substituted(file_contexts: Path, path: str, added: Added = NOTHING) -> str:
