@@ -7,7 +7,7 @@ from rich.text import Text
 
 from polkit.cli.output import output
 from polkit.cli.safe import safe
-from polkit.rehearse import Carried, Judged, Rehearsal
+from polkit.rehearse import Assertion, Carried, Judged, Rehearsal
 
 _STYLES = {True: "green", False: "bold red"}
 
@@ -19,6 +19,7 @@ def print_rehearsal(rehearsal: Rehearsal, verbose: bool) -> None:
     for judged in rehearsal.judged:
         _step(console, judged, verbose)
     _remedies(console, rehearsal.remedies, verbose)
+    _assertions(console, rehearsal.assertions, verbose)
     console.print()
     failed = sum(not judged.ok for judged in rehearsal.judged)
     text = f"{len(rehearsal.judged) - failed} as expected, {failed} not; {rehearsal.denials} denials in the log"
@@ -38,6 +39,25 @@ def _remedies(console: Console, remedies: tuple[Carried, ...], verbose: bool) ->
         if verbose or not one.applied:
             said = "" if one.applied else "not carried out: "
             console.print(f"  {one.decision:<5} {one.kind:<11} {said}{safe(one.note)}")
+
+
+def _assertions(console: Console, assertions: tuple[Assertion, ...], verbose: bool) -> None:
+    """What must be denied: each that is not, and how often the machine was asked."""
+    if not assertions:
+        return
+    kept = sum(one.ok is True for one in assertions)
+    tried = sum(attempt.got != "untried" for one in assertions for attempt in one.tried)
+    console.print(f"\nmust be denied: {kept} of {len(assertions)} are, {tried} accesses were tried")
+    for one in assertions:
+        if verbose or one.ok is not True:
+            word = {True: "denied", False: "allowed", None: "unknown"}[one.ok]
+            line = Text("  ")
+            line.append(f"{word:<8}", _STYLES[one.ok is True])
+            line.append(f" {safe(one.name)}: {safe(one.why)}")
+            console.print(line)
+        for attempt in one.tried if verbose else ():
+            what = f"{attempt.operation} {safe(attempt.object)} as {attempt.domain}"
+            console.print(f"{'':11}{attempt.got:<8} {what}{f' ({safe(attempt.why)})' if attempt.why else ''}")
 
 
 def _step(console: Console, judged: Judged, verbose: bool) -> None:

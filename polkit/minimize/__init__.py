@@ -24,7 +24,7 @@ from polkit.minimize.choices import (
 )
 from polkit.minimize.device_commands import command_lines
 from polkit.minimize.empty_domain import empty_domain
-from polkit.minimize.forbidden import Forbidden, GateNames, allow_text, gate_name
+from polkit.minimize.forbidden import Forbidden, GateNames, allow_text, gate_name, still_allowed
 from polkit.minimize.gates import breaches
 from polkit.minimize.generic_types import why_generic
 from polkit.minimize.inspect import read_inspect
@@ -130,6 +130,7 @@ __all__ = [
     "read_inspect",
     "read_subject",
     "save_choices",
+    "still_allowed",
     "why_generic",
     "without_remedy",
 ]

@@ -5,11 +5,11 @@ Shared by whoever holds gates: generate and package against a plan's rules, prov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Optional
 
-from polkit.config import Forbid
+from polkit.config import Denied, Forbid
 from polkit.policy import TargetPolicy
 
 
@@ -51,6 +51,18 @@ class Forbidden:
         if (self._targets is not None and target not in self._targets) or (gate.classes and tclass not in gate.classes):
             return ()
         return tuple(perm for perm in perms if not gate.perms or perm in gate.perms)
+
+
+def still_allowed(gate: Denied, targets: Iterable[str], names: GateNames) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Source, target and permissions of what must be refused and the policy allows, as its booleans stand. ``targets``:
+    those of the gate, or the type of its path."""
+    others = sorted(names.types(targets))
+    for source in sorted(names.types(gate.source)):
+        for target in others:
+            allowed = names.policy.allowed(source, target, gate.tclass)
+            perms = tuple(one for one in gate.perms if one in allowed)
+            if perms:
+                yield source, target, perms
 
 
 def gate_name(title: str, kind: str, number: int) -> str:

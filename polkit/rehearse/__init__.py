@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from polkit.rehearse.assertions import Assertion, Tried
 from polkit.rehearse.explained import with_causes
 from polkit.rehearse.host import ADMINISTRATOR, Command, Ended, HostRun, run_on_host
 from polkit.rehearse.judge import Judged, StepCause, judge, read_log
@@ -22,6 +23,7 @@ __all__ = [
     "BESIDE",
     "FORMS",
     "OPERATIONS",
+    "Assertion",
     "Attacks",
     "Carried",
     "Command",
@@ -38,6 +40,7 @@ __all__ = [
     "Scenario",
     "Step",
     "StepCause",
+    "Tried",
     "check_directory",
     "check_loop_directory",
     "close_loop",

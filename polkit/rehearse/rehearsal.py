@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from polkit.audit import read_logs, totals
+from polkit.config import Denied
 from polkit.errors import UsageError
 from polkit.minimize import Request, empty_domain
 from polkit.model import IDENTIFIER, Plan
@@ -25,6 +26,8 @@ from polkit.policy import (
     locate,
     policy_to_boot,
 )
+from polkit.rehearse.assertions import Assertion, asserted, gates_of
+from polkit.rehearse.attempts import Attempt, attempts_at, with_attempts
 from polkit.rehearse.explained import with_causes
 from polkit.rehearse.image import write_image
 from polkit.rehearse.judge import ALLOWED, Judged, Log, judge, read_log
@@ -92,11 +95,15 @@ class Rehearsal:
     boot_seconds: float
     remedies: tuple[Carried, ...] = ()
     """What the plan asked for besides rules, and what became of it."""
+    assertions: tuple[Assertion, ...] = ()
+    """What the modules' projects say must be denied, of a policy that is enforced."""
 
     @property
     def ok(self) -> bool:
-        """Every step got what was expected of it, the log is whole, and explain agrees with the kernel."""
-        return self.lost == 0 and all(step.ok and not step.disagreement for step in self.judged)
+        """Every step got what was expected of it, what must be denied is, the log is whole, and explain agrees with the
+        kernel."""
+        kept = all(one.ok is not False for one in self.assertions)
+        return kept and self.lost == 0 and all(step.ok and not step.disagreement for step in self.judged)
 
     @property
     def exit_code(self) -> int:
@@ -118,6 +125,7 @@ def rehearse(
     steps = _steps(scenario, request.learn or request.needs)
     asked = _asked(request.plan)
     modules = module_files(request.modules)
+    gates = () if request.permissive or request.learn or request.needs else gates_of(request.modules)
     find_emulator()
     kernel = find_kernel(request.kernel)
     say("building the policy")
@@ -128,8 +136,12 @@ def rehearse(
             module, domain = _empty_domain(request, scenario, place / "module")
             scenario, modules = with_domain(scenario, domain), (*modules, module)
         _check_domains(scenario, steps, target, bool(modules))
+        # A policy that was built for others runs no other domains than theirs.
+        attempts = attempts_at(gates, target, _declared_types(modules), scenario) if gates and policy is None else ()
+        scenario = with_attempts(scenario, attempts)
         check_sources(scenario)
-        own = _own_module([(scenario, steps)], target, request.learn and not request.empty)
+        run = (*steps, *(one.step for one in attempts))
+        own = _own_module([(scenario, run)], target, request.learn and not request.empty)
         mls = target.info is None or target.info.mls
         changed = carry_out(asked, scenario, _known(target, modules if asked else ()))
         scenario = changed.scenario
@@ -138,14 +150,33 @@ def rehearse(
             policy = policy_to_boot(files, modules, (_MODULE, own), place / "policy", ports=ports, keep=request.keep)
         policy = replace(policy, labels=_labels(policy.labels, changed, mls))
         fs, enforcing = target.type_name(_FILE_SYSTEM), not request.permissive
-        plan = guest_plan(scenario, steps, policy.label, mls, enforcing, fs, changed.booleans, request.log)
+        plan = guest_plan(scenario, run, policy.label, mls, enforcing, fs, changed.booleans, request.log)
         write_image(plan, policy.policy, place / "image")
         say("running the machine")
         booted = time.monotonic()
         answer = boot(kernel, place / "image", place, request.seconds, request.accelerator)
         times = (began, time.monotonic() - booted)
-        asked_of = load_booted(policy, files, dict(changed.booleans)) if request.explain else None
-        return replace(_told(scenario, steps, request, answer, place, times, asked_of), remedies=changed.told)
+        asked_of = load_booted(policy, files, dict(changed.booleans)) if request.explain or gates else None
+        told = _told(scenario, run, request, answer, place, times, asked_of if request.explain else None)
+        kept = _held(told, len(steps), gates, attempts, asked_of)
+        return replace(kept, remedies=changed.told)
+
+
+def _held(
+    told: Rehearsal,
+    own: int,
+    gates: tuple[tuple[str, Denied], ...],
+    attempts: tuple[Attempt, ...],
+    policy: Optional[TargetPolicy],
+) -> Rehearsal:
+    """With its gates: the first ``own`` steps are the scenario's, the others attempts at what must be denied."""
+    if policy is None or not gates:
+        return told
+    return replace(told, judged=told.judged[:own], assertions=asserted(gates, policy, attempts, told.judged[own:]))
+
+
+def _declared_types(modules: Iterable[Path]) -> frozenset[str]:
+    return frozenset(name for kind, name in declared_names(modules) if kind == "type")
 
 
 def policy_for(requests: Sequence[RehearsalRequest], place: Path) -> BootPolicy:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polkit.errors import SourceError, UsageError
+from polkit.rehearse.assertions import Assertion
 from polkit.rehearse.judge import Judged, StepCause
 from polkit.rehearse.log_forms import KERNEL
 from polkit.rehearse.rehearsal import Rehearsal
@@ -32,6 +33,22 @@ def rehearsal_object(rehearsal: Rehearsal) -> dict[str, Any]:
         "lost": rehearsal.lost,
         "remedies": [vars(carried).copy() for carried in rehearsal.remedies],
         "steps": [_step(judged) for judged in rehearsal.judged],
+        "assertions": [_assertion(one) for one in rehearsal.assertions],
+    }
+
+
+def _assertion(one: Assertion) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "source": list(one.gate.source),
+        "target": list(one.target),
+        "path": one.gate.path or None,
+        "class": one.gate.tclass,
+        "perms": list(one.gate.perms),
+        "ok": one.ok,
+        "why": one.why,
+        "accesses": list(one.accesses),
+        "tried": [{**vars(attempt), "avc": list(attempt.avc)} for attempt in one.tried],
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 
 from polkit.config import Denied, Forbid
-from polkit.minimize import Forbidden, GateNames
+from polkit.minimize import Forbidden, GateNames, still_allowed
 from polkit.model import FileContext
 from polkit.policy import TargetPolicy
 from polkit.review.case import Labelled
@@ -68,13 +68,11 @@ def _broken(gate: Denied, targets: tuple[str, ...], asked: Asked) -> Iterator[Gr
         if perms and len(found) < _MOST_BROKEN:
             found.add(one[:2])
             yield one._replace(perms=perms)
-    others = sorted(asked.names.types(targets))
-    for source in sorted(asked.names.types(gate.source)) if asked.known else ():
-        for target in others:
-            perms = tuple(one for one in gate.perms if one in asked.new.allowed(source, target, gate.tclass))
-            if perms and (source, target) not in found and len(found) < _MOST_BROKEN:
-                found.add((source, target))
-                yield Grant(source, target, gate.tclass, perms, "", source, target)
+    allowed = still_allowed(gate, targets, asked.names) if asked.known else ()
+    for source, target, perms in allowed:
+        if (source, target) not in found and len(found) < _MOST_BROKEN:
+            found.add((source, target))
+            yield Grant(source, target, gate.tclass, perms, "", source, target)
 
 
 def _label(gate: Denied, asked: Asked, labels: tuple[Labelled, ...]) -> Optional[tuple[str, Optional[Place]]]:
