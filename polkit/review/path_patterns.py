@@ -169,6 +169,8 @@ def _may_be(character: str, name: Any, value: Any) -> bool:
         return any(_may_be(character, *one) for one in value[2])
     if str(name) == "LITERAL":
         return bool(chr(value) == character)
+    if str(name) == "NOT_LITERAL":
+        return bool(chr(value) != character)
     if str(name) == "IN":
         listed = [(str(one), inner) for one, inner in value]
         negated = bool(listed) and listed[0][0] == "NEGATE"
