@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
 from polkit.policy.between import Between
 from polkit.policy.power import privileged_because
@@ -21,6 +21,10 @@ from polkit.policy.target import rules_of
 _STATEMENT = re.compile(r"type_transition (\S+) (\S+):process ([^\s;]+);")
 _TRIED = 25
 """Chains are looked for from so many domains, those of the module first, then by name."""
+
+_MOST = 50_000
+"""Steps that are looked at one by one, some 50 microseconds each: a module that lets everything into everything makes
+half a million, and the first of them say enough."""
 
 Pair = tuple[str, str]
 Extra = dict[tuple[str, str], dict[str, frozenset[str]]]
@@ -60,26 +64,35 @@ def new_domain_paths(found: Between) -> tuple[DomainPath, ...]:
     steps than before, the shortest chain.
 
     The old policy's rules count as the booleans stand, new ones whatever they are. Nothing is followed behind a
-    privileged domain.
+    privileged domain. Where a rule between large attributes makes very many new steps, a part of the chains.
     """
-    before, after, fresh = _compared(found)
+    before, after, fresh = _compared(found, _fewer)
     return tuple(_Search(before, after, frozenset(fresh)).paths()) if fresh else ()
 
 
 def domain_steps(found: Between) -> tuple[DomainStep, ...]:
     """Every change of domain that the new policy allows in one step and the old one does not, counted as in
     ``new_domain_paths``."""
-    _, after, fresh = _compared(found)
+    _, after, fresh = _compared(found, lambda candidates, rules: candidates)
     steps = (after.step(*pair) for pair in fresh)
     return tuple(step for step in steps if step is not None)
 
 
-def _compared(found: Between) -> tuple[Ways, Ways, list[Pair]]:
-    """What the two policies allow, and the pairs that the new one alone does, in their order."""
+def _compared(found: Between, of_many: Callable[[set[Pair], Rules], set[Pair]]) -> tuple[Ways, Ways, list[Pair]]:
+    """What the two policies allow, and the pairs that the new one alone does, in their order; ``of_many`` says which of
+    those that may be new are looked at."""
     before = Ways(rules_of(found.old), found.process_transitions[0], {})
     after = Ways(rules_of(found.new), found.process_transitions[1], _extra(found))
-    candidates = set(_candidates(found, after))
+    candidates = of_many(set(_candidates(found, after)), after.rules)
     return before, after, sorted(pair for pair in candidates if after.step(*pair) and not before.step(*pair))
+
+
+def _fewer(candidates: set[Pair], rules: Rules) -> set[Pair]:
+    """Of so many that a rule between large attributes makes, those that end a chain at once, and of these a part."""
+    if len(candidates) <= _MOST:
+        return candidates
+    privileged = {name for name in {other for _, other in candidates} if privileged_because(rules, name)}
+    return set(sorted(pair for pair in candidates if pair[1] in privileged)[:_MOST])
 
 
 def _extra(found: Between) -> Extra:
@@ -203,6 +216,7 @@ class _Search:
         self._fresh = fresh
         self._because: dict[str, str] = {}
         self._on: dict[str, bool] = {}
+        self._looked_at = 0
 
     def paths(self) -> Iterator[DomainPath]:
         starts = {one for one, other in sorted(self._fresh) if not self._why(one) and self._leads_on(other)}
@@ -218,8 +232,7 @@ class _Search:
     def _leads_on(self, domain: str) -> bool:
         """It is privileged, or leads to one that is."""
         if domain not in self._on:
-            reached = (domain, *self._reached(self._after, domain))
-            self._on[domain] = any(self._why(one) for one in reached)
+            self._on[domain] = bool(self._why(domain)) or any(map(self._why, self._reached(self._after, domain)))
         return self._on[domain]
 
     def _why(self, domain: str) -> str:
@@ -232,7 +245,10 @@ class _Search:
         found: dict[str, Optional[str]] = {start: None}
         pending = [start]
         for one in pending:
+            if self._looked_at > _MOST:
+                break
             for other in ways.targets(one):
+                self._looked_at += other not in found
                 if other not in found and ways.step(one, other) is not None:
                     found[other] = one
                     if not self._why(other):

@@ -22,7 +22,7 @@ def find(case: Case) -> Iterator[Finding]:
 def _finding(case: Case, flow: Flow) -> Finding:
     new = [step for step in flow.steps if step.is_new] or list(flow.steps)
     first, last = flow.path[0], flow.path[-1]
-    pairs = f"{flow.pairs} pairs of types are newly connected" if flow.pairs > 1 else "one pair of types is"
+    pairs = f"{flow.pairs} pairs of types" if flow.pairs > 1 else "one pair of types"
     return Finding(
         id="PK025",
         severity="high",
@@ -37,7 +37,7 @@ def _finding(case: Case, flow: Flow) -> Finding:
             f"Take out one step: keep what reads {flow.from_zone} and what writes {flow.to_zone} in two domains, or put"
             " the domain that is trusted to pass on only what it should under [review] flow_exclude."
         ),
-        evidence=(*(step.text for step in flow.steps), pairs),
+        evidence=(*(step.text for step in flow.steps), f"newly connected: {pairs}"),
     )
 
 

@@ -13,27 +13,30 @@ _SHOWN = 8
 
 
 def find(case: Case) -> Iterator[Finding]:
-    """One finding for each new step that such chains take last, with the shortest of them."""
+    """One finding for each statement that gives the last new step of such chains, with the shortest of them."""
     if case.built is None:
         return
-    by_step: dict[tuple[str, str], list[DomainPath]] = {}
+    by_place: dict[Place, list[DomainPath]] = {}
     for path in new_domain_paths(case.built.between):
-        last = [step for step in path.steps if step.is_new][-1]
-        by_step.setdefault((last.source, last.target), []).append(path)
-    for paths in by_step.values():
-        yield _finding(case, sorted(paths, key=lambda path: (len(path.steps), path.steps)))
+        by_place.setdefault(_place(case, _last_new(path)), []).append(path)
+    for place, paths in by_place.items():
+        yield _finding(place, sorted(paths, key=lambda path: (len(path.steps), path.steps)))
 
 
-def _finding(case: Case, paths: list[DomainPath]) -> Finding:
+def _last_new(path: DomainPath) -> DomainStep:
+    return next(step for step in reversed(path.steps) if step.is_new)
+
+
+def _finding(place: Place, paths: list[DomainPath]) -> Finding:
     shortest = paths[0]
-    new = [step for step in shortest.steps if step.is_new][-1]
+    new = _last_new(shortest)
     start, end = shortest.steps[0].source, shortest.steps[-1].target
     more = [f"also {path.steps[0].source} to {path.steps[-1].target}, in {len(path.steps)} steps" for path in paths[1:]]
     return Finding(
         id="PK024",
         severity="high",
         confidence="high",
-        place=_place(case, new),
+        place=place,
         title=f"{start} may come to {end}, which nothing holds, in {_counted(len(shortest.steps))}",
         why=(
             f"In {end} this policy ends: {shortest.because}. Whoever takes over {start} may start each program on the"

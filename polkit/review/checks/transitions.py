@@ -78,8 +78,8 @@ def _finding(case: Case, one: Located, statement: Transition, strength: _Strengt
         place=place_of(one),
         title=f"{who}{others} may change into {result}, which may do more",
         why=(
-            f"{_what(result, why, more)}. Whoever takes over {who} starts the program and tries to misuse it, with its"
-            " arguments, its environment and the files it reads."
+            f"{_what(result, who, why, more)}. Whoever takes over {who} starts the program and tries to misuse it, with"
+            " its arguments, its environment and the files it reads."
         ),
         fix=Fix(
             f"Let a domain that is trusted already start {result} (the service manager, an administrator), or split the"
@@ -93,8 +93,8 @@ def _more(powers: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(one for one in powers if one not in others)
 
 
-def _what(domain: str, why: str, more: tuple[str, ...]) -> str:
-    return f"Nothing holds {domain}: {why}" if why else f"{domain} gives {_listed(more)}"
+def _what(domain: str, who: str, why: str, more: tuple[str, ...]) -> str:
+    return f"Nothing holds {domain}: {why}" if why else f"{domain} may do what {who} may not: {_listed(more)}"
 
 
 def _listed(powers: tuple[str, ...]) -> str:
