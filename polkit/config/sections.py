@@ -129,6 +129,7 @@ class Denied:
     path: str = _key("Instead of a target: what the file contexts say of this path.", default="")
     tclass: str = _key("Class of what it is on.", default="", word="class")
     perms: tuple[str, ...] = _key("Permissions, each of them refused.", default=())
+    besides: tuple[str, ...] = _key("Types, or attributes, among the sources that may.", default=(), word="except")
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def still_allowed(gate: Denied, targets: Iterable[str], names: GateNames) -> Ite
     """Source, target and permissions of what must be refused and the policy allows, as its booleans stand. ``targets``:
     those of the gate, or the type of its path."""
     others = sorted(names.types(targets))
-    for source in sorted(names.types(gate.source)):
+    for source in sorted(names.types(gate.source) - names.types(gate.besides)):
         for target in others:
             allowed = names.policy.allowed(source, target, gate.tclass)
             perms = tuple(one for one in gate.perms if one in allowed)

@@ -71,7 +71,7 @@ def attempts_at(
     for gate in gates:
         one = gate[1]
         targets = (one.path,) if one.path else one.target
-        for source in one.source:
+        for source in (name for name in one.source if name not in one.besides):
             for target in targets:
                 if _is_type(source, policy, known) and (one.path or _is_type(target, policy, known)):
                     for perm in one.perms:

@@ -62,7 +62,7 @@ def still_denied(gate: Denied, asked: Asked, labels: Iterable[Labelled]) -> Answ
 def _broken(gate: Denied, targets: tuple[str, ...], asked: Asked) -> Iterator[Grant]:
     """What the module adds first: it has a place."""
     found: set[tuple[str, str]] = set()
-    forbidden = Forbidden(Forbid("", gate.source, targets, (gate.tclass,), gate.perms), asked.names)
+    forbidden = Forbidden(Forbid("", gate.source, targets, (gate.tclass,), gate.perms, gate.besides), asked.names)
     for one in asked.gained:
         perms = forbidden.perms(one.source, one.target, one.tclass, one.perms)
         if perms and len(found) < _MOST_BROKEN:

@@ -72,7 +72,7 @@ def _forbid(gate: Forbid, name: str, granted: Newly) -> GateResult:
 
 
 def _denied(gate: Denied, name: str, granted: Newly) -> GateResult:
-    unknown, idle = _unknown((gate.source, gate.target), granted)
+    unknown, idle = _unknown((gate.source, gate.target, gate.besides), granted)
     if idle:
         return GateResult(name, "denied", None, f"It can't break: {unknown}.")
     case = granted.case

@@ -146,7 +146,7 @@ class Newly:
             for tclass in rule.classes.names:
                 perms = self._perms(rule.perms, tclass)
                 for source, target in self._pairs(sources, rule.targets):
-                    have = self.policy.allowed(source, target, tclass) if self.case.policy else frozenset()
+                    have = self.policy.always_allowed(source, target, tclass) if self.case.policy else frozenset()
                     new = tuple(sorted(perms - have))
                     if new:
                         written = " ".join(rule.sources.names), " ".join(rule.targets.names)

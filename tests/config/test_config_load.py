@@ -83,6 +83,7 @@ source = ["vllm_t"]
 path = "/srv/models/w"
 class = "file"
 perms = ["write"]
+except = ["spc_t"]
 
 [evidence]
 redact = true
@@ -142,7 +143,7 @@ def test_everything_is_read(place: Path) -> None:
             ),
             (
                 Denied("", ("vllm_t",), ("shadow_t",), "", "file", ("read",)),
-                Denied("weights stay", ("vllm_t",), (), "/srv/models/w", "file", ("write",)),
+                Denied("weights stay", ("vllm_t",), (), "/srv/models/w", "file", ("write",), ("spc_t",)),
             ),
         ),
         evidence=EvidenceShown(redact=True),

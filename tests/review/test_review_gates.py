@@ -121,6 +121,19 @@ def test_what_must_be_denied_is_asked_of_the_policy_with_the_module(held: Holder
     assert wide.accesses == ("allow sandbox_t secret_t:file { write }",)
 
 
+@WITH_AND_WITHOUT
+def test_who_may_all_the_same_is_left_out(held: Holder, build: bool) -> None:
+    gate = denied("container_domain", "target = ['file_type']", "write") + "except = ['sandbox_t']\n"
+    assert only(held(gate, "(type own_t)", build=build)).ok is True
+    assert only(held(gate, "(allow container_t secret_t (file (write)))", build=build)).ok is False
+
+
+@WITH_AND_WITHOUT
+def test_what_a_boolean_gives_is_no_reason_to_give_it_always(held: Holder, build: bool) -> None:
+    text = "(allow container_t data_t (file (append)))"
+    assert only(held("[[gates.forbid]]\ntarget = ['data_t']\n", text, build=build)).ok is False
+
+
 def test_an_attribute_that_the_binary_policy_has_lost_is_no_type(held: Holder) -> None:
     gate = only(held(denied("domain"), SHADOW))
     assert gate.ok is None and "no type of the policy or the module is domain" in gate.why
