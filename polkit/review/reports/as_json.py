@@ -7,11 +7,12 @@ from typing import Any, Optional
 
 from polkit import __version__
 from polkit.review.catalogue import KINDS
+from polkit.review.checks import selint
 from polkit.review.diff import Difference
 from polkit.review.diff_json import diff_object
 from polkit.review.findings import SEVERITIES, Finding
 from polkit.review.gates import GateResult
-from polkit.review.reports.facts import by_severity, headline, summary
+from polkit.review.reports.facts import by_severity, headline, other_changes, summary
 from polkit.review.reports.grants import Grant, grants_of, own_types
 from polkit.review.reviewing import Review
 
@@ -36,6 +37,7 @@ def review_object(review: Review) -> dict[str, Any]:
             "mls": review.policy.mls,
             "handle_unknown": review.policy.handle_unknown,
         },
+        "selint": selint.version(),
         "build": review.build,
         "verdict": review.verdict,
         "headline": {"tone": first.tone, "word": first.word, "text": first.text},
@@ -54,6 +56,7 @@ def review_object(review: Review) -> dict[str, Any]:
         "gates": [_gate(one) for one in review.gates],
         "types": sorted(own_types(review)),
         "grants": [_grant(one) for one in grants],
+        "changes": [{"sign": one.sign, "text": one.text} for one in other_changes(review.change)],
         "against": _against(review.against),
         "unknown": list(review.unknown),
     }
