@@ -33,6 +33,7 @@ from polkit.module.source import (
     read_te,
     reading_te,
     render_cil_entries,
+    unresolved_cil,
 )
 from polkit.policy import Beside, DoesNotLink, ModuleFile, TargetPolicy
 from polkit.review.compiling import headers_of
@@ -175,13 +176,15 @@ class Case:
 @dataclass(frozen=True)
 class Readings:
     """What was understood of the sources. ``refused``: sources that can't be read, with the error; ``misread``: places
-    that are no statement after m4; ``calls``: those that nothing defines; all with the file's name."""
+    that are no statement after m4; ``calls``: those that nothing defines; ``unresolved``: calls and inherited blocks of
+    CIL that the text does not define; all with the file's name."""
 
     statements: tuple[Located, ...] = ()
     labels: tuple[Labelled, ...] = ()
     refused: tuple[tuple[str, SourceError], ...] = ()
     misread: tuple[tuple[str, Misread], ...] = ()
     calls: tuple[tuple[str, Call], ...] = ()
+    unresolved: tuple[Place, ...] = ()
 
 
 def place_of(one: Located) -> Place:
@@ -218,6 +221,7 @@ def _read(case: Case) -> Readings:
     refused: list[tuple[str, SourceError]] = []
     misread: list[tuple[str, Misread]] = []
     calls: list[tuple[str, Call]] = []
+    unresolved: list[Place] = []
     for text in case.sources:
         try:
             if text.kind == "te":
@@ -228,6 +232,7 @@ def _read(case: Case) -> Readings:
                 calls += ((text.name, one) for one in found.unknown)
             elif text.kind == "cil":
                 statements += locate_cil(text.text, text.name)
+                unresolved += (Place(text.name, one.line, one.column) for one in unresolved_cil(text.text, text.name))
                 labels += _labels_of_cil(text.text, text.name)
             elif text.kind == "fc":
                 labels += _flat(read_fc(text.text, text.name), text.name)
@@ -240,7 +245,7 @@ def _read(case: Case) -> Readings:
         for module in case.modules:
             statements += locate_cil(module.cil, case.materials.shown)
             labels += _labels_of_cil(module.cil, case.materials.shown)
-    return Readings(tuple(statements), tuple(labels), tuple(refused), tuple(misread), tuple(calls))
+    return Readings(tuple(statements), tuple(labels), tuple(refused), tuple(misread), tuple(calls), tuple(unresolved))
 
 
 def _flat(entries: Iterable[FileEntry], file: str, symbols: tuple[str, ...] = ()) -> Iterator[Labelled]:

@@ -185,6 +185,9 @@ def _unknown(case: Case, request: ReviewRequest) -> Iterator[str]:
         yield "The policy does not take the module: what it would change there is not known."
     elif case.built.violations is None:
         yield "There is no module store beside the policy: which neverallow rules the module breaks is not known."
+    if case.read.unresolved:
+        first, count = case.read.unresolved[0].text, len(case.read.unresolved)
+        yield f"Only the build knows {count} calls or inherited blocks of others, the first at {first}."
     project = Path(request.module) / _PROJECT
     if request.config is None and case.config.path != _PROJECT and project.is_file():
         yield f"{project} was not heeded: it is the module's own. --config {project} does."

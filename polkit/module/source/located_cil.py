@@ -1,7 +1,7 @@
 """Statements of CIL with their places, in the words of a policy source.
 
-Names get the blocks they stand in; attributes that a compiler made for a set are written as the set again. What a
-macro's call or an inherited block makes is not made here: that is secilc's to say.
+Names get the blocks they stand in; attributes that a compiler made for a set are written as the set again. What the
+call of a macro or an inherited block stands for is said by a tool of secilc's.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from polkit.module.source.cil import CilBlock, CilEntry, CilItem, CilStatement, read_cil
+from polkit.module.source.cil_resolving import MAKING, made_by
 from polkit.module.source.cil_sets import Scope, access_of, condition, generated, name_set
 from polkit.module.source.conditions import both, negated
 from polkit.module.source.located import MOST_WRITTEN, Located
@@ -35,27 +36,47 @@ _REQUIRES = "cil_gen_require"
 def locate_cil(text: str, name: str) -> tuple[Located, ...]:
     """The statements of ``text`` in their order, each with its place; ``name`` is what messages call it.
 
-    Left out: macros, abstract blocks and what they make elsewhere (``unresolved_cil`` names those places), and words
-    that a policy source has no statement for. Raises SourceError for what is no CIL.
+    What a macro's call or an inherited block makes stands at the call. Left out are macros and abstract blocks
+    themselves, calls of what the text does not define (``unresolved_cil``), and words that a policy source has no
+    statement for. Raises SourceError for what is no CIL.
     """
     entries = read_cil(text, name)
-    scope = Scope.of(entries)
+    made = _made(entries, name)
+    return tuple(_located(entries, name, made))
+
+
+def unresolved_cil(text: str, name: str) -> tuple[CilStatement, ...]:
+    """The statements whose meaning ``locate_cil`` does not know: calls of macros, and inherited blocks, of others; all
+    of them without the tool. Raises SourceError."""
+    entries = read_cil(text, name)
+    made = _made(entries, name)
     return tuple(
-        Located(replace(made, line=one.line, column=one.column), name, one.line, one.column, _written(one), "", *where)
-        for one, where, inner in _flat(entries, _Where(), scope)
-        for made in _statements(one, inner)
+        one for one, _, _ in _flat(entries, _Where(), Scope.of(entries)) if _makes(one) and id(one) not in made
     )
 
 
-def unresolved_cil(entries: Iterable[CilEntry]) -> tuple[CilStatement, ...]:
-    """The statements that make others elsewhere: calls of macros and inherited blocks."""
-    found: list[CilStatement] = []
-    for one in entries:
-        if isinstance(one, CilBlock):
-            found += unresolved_cil(one.statements)
-        elif one.word in ("call", "blockinherit"):
-            found.append(one)
-    return tuple(found)
+def _made(entries: tuple[CilEntry, ...], name: str) -> dict[int, tuple[CilEntry, ...]]:
+    """What the statements that stand for others make; the tool is asked only where there is one."""
+    scope = Scope.of(entries)
+    return made_by(entries, name) if any(_makes(one) for one, _, _ in _flat(entries, _Where(), scope)) else {}
+
+
+def _makes(one: CilStatement) -> bool:
+    return one.word in MAKING and bool(one.items)
+
+
+def _located(entries: tuple[CilEntry, ...], name: str, made: dict[int, tuple[CilEntry, ...]]) -> Iterator[Located]:
+    inherited = frozenset[str]().union(*(Scope.of(inside).declared for inside in made.values()))
+    written = Scope.of(entries)
+    every = replace(written, declared=written.declared | inherited)
+    for one, where, scope in _flat(entries, _Where(), every):
+        inside = made.get(id(one), ())
+        via = str(one.items[0]) if inside else ""
+        found = _flat(inside, where, Scope.of(inside)) if inside else iter(((one, where, scope),))
+        for inner, under, known in found:
+            for statement in _statements(inner, known):
+                said = replace(statement, line=one.line, column=one.column)
+                yield Located(said, name, one.line, one.column, _written(one), via, *under)
 
 
 class _Where(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from polkit.module import NameSet
 from polkit.module.source import (
     Constraint,
@@ -14,7 +16,6 @@ from polkit.module.source import (
     Statement,
     Transition,
     locate_cil,
-    read_cil,
     unresolved_cil,
 )
 
@@ -105,7 +106,59 @@ def test_each_statement_of_cil_is_said_as_a_source_says_it() -> None:
     assert [(one.line, one.statement, one.condition, one.optional) for one in found] == wanted
     assert {one.file for one in found} == {"example.cil"}
     assert found[4].written == "(allow process .gpu.tmp (file (read open)))"
-    assert [(one.word, one.line) for one in unresolved_cil(read_cil(EXAMPLE, "example.cil"))] == [
+    assert [(one.word, one.line) for one in unresolved_cil(EXAMPLE, "example.cil")] == [
         ("blockinherit", 2),
         ("call", 34),
     ]
+
+
+INHERITING = """(block container
+    (blockabstract container)
+    (type process)
+    (roletype system_r process)
+    (call both (process))
+    (macro reads ((type x))
+        (call both (x))
+        (allow process x (file (read)))))
+(macro both ((type y)) (allow y y (dir (search))))
+(block mine
+    (blockinherit container)
+    (blockinherit outside)
+    (call reads (etc_t))
+    (allow process lib_t (dir (search)))
+    (optional some (booleanif asked (true (call reads (var_t))))))
+(call outside.ask (mine.process))
+"""
+
+
+def test_what_calls_and_inherited_blocks_make_stands_where_they_do() -> None:
+    found = locate_cil(INHERITING, "inheriting.cil")
+    process, dir_, file = names("mine.process"), names("dir"), names("file")
+
+    def allowed(source: NameSet, target: NameSet, tclass: NameSet) -> Rule:
+        return Rule("allow", source, target, tclass, names("search" if tclass == dir_ else "read"))
+
+    etc, var = names("etc_t"), names("var_t")
+    assert [(one.line, one.via, one.statement, one.condition, one.optional) for one in found] == [
+        (11, "container", Declaration("type", process), "", False),
+        (11, "container", Declaration("role_types", names("system_r"), process), "", False),
+        (11, "container", allowed(process, process, dir_), "", False),
+        (13, "reads", allowed(etc, etc, dir_), "", False),
+        (13, "reads", allowed(process, etc, file), "", False),
+        (14, "", allowed(process, names("lib_t"), dir_), "", False),
+        (15, "reads", allowed(var, var, dir_), "asked", True),
+        (15, "reads", allowed(process, var, file), "asked", True),
+    ]
+    assert found[3].written == "(call reads (etc_t))"
+    assert [(one.word, one.line) for one in unresolved_cil(INHERITING, "inheriting.cil")] == [
+        ("blockinherit", 12),
+        ("call", 16),
+    ]
+
+
+def test_without_the_tool_calls_are_named_as_unresolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polkit.module.tools._SEARCH", ())
+    monkeypatch.setenv("PATH", "")
+
+    assert [one.line for one in locate_cil(INHERITING, "inheriting.cil")] == [14]
+    assert [one.line for one in unresolved_cil(INHERITING, "inheriting.cil")] == [11, 12, 13, 15, 16]
