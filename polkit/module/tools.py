@@ -23,6 +23,7 @@ PACKAGES = {
     "pp": "policycoreutils (selinux/hll/pp)",
     "checkpolicy": "checkpolicy",
     "secilc": "secilc",
+    "secil2tree": "secilc",
     "m4": "m4",
     "ssh-keygen": "openssh-client on Debian, openssh on Fedora and RHEL",
     "gpg": "gnupg on Debian, gnupg2 on Fedora and RHEL",
