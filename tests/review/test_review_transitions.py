@@ -9,12 +9,8 @@ from typing import Optional
 
 import pytest
 
-from polkit.config import read_toml
 from polkit.review import Finding, ReviewRequest, review
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-BAD = sorted((REPOSITORY / "fixtures/review/bad").glob("PK02*"))
-MODULES = ("vllm-cuda", "vllm-rocm", "embedding-cpu", "gpu-device-plugin")
 Finder = Callable[..., list[Finding]]
 
 FILE = "class file { append create entrypoint execute execmod getattr map open read write };"
@@ -54,28 +50,6 @@ def on_host(host: Path, tmp_path: Path) -> Finder:
 
 def ids(findings: list[Finding]) -> list[tuple[str, str]]:
     return [(one.id, one.severity) for one in findings]
-
-
-def expected(directory: Path) -> tuple[str, str, int, bool]:
-    said = read_toml(directory / "expect.toml", "what is expected")
-    return said["id"], said["file"], said["line"], said.get("needs") == "build"
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("directory", BAD, ids=lambda one: str(one.name))
-def test_the_defect_of_a_bad_module_is_found_where_it_stands(directory: Path, policy_root: Path) -> None:
-    wanted, file, line, needs_build = expected(directory)
-    config = directory / "polkit.toml"
-    findings = ours(directory / file, policy_root, config if config.exists() else None, needs_build)
-    assert (wanted, line) in [(one.id, one.place.line) for one in findings]
-    assert needs_build or len(findings) == 1
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("name", MODULES)
-def test_the_shipped_modules_have_none_that_fails(name: str, policy_root: Path) -> None:
-    findings = ours(REPOSITORY / "modules" / name, policy_root, build=True)
-    assert {one.severity for one in findings} <= {"low"}
 
 
 # -- what is none -----------------------------------------------------------------------------------------------------

@@ -31,35 +31,29 @@ def find(case: Case) -> Iterator[Finding]:
 
 def _allowed(case: Case, one: Located, statement: RoleAllow) -> Finding:
     sources, targets = " ".join(statement.sources.names), " ".join(statement.targets.names)
-    return Finding(
-        id="PK028",
-        severity="medium",
-        confidence="high",
-        place=place_of(one),
+    return _finding(
+        case,
+        one,
         title=f"Role {sources} may become role {targets}",
         why=(
             f"Whoever is logged in as {sources} may run processes as {targets}, with every domain that it has. Who may"
             " be what is the administrator's to say, for all applications at once, and not a module's."
         ),
-        fix=Fix("Take it out, and let the administrator give the user the role (semanage user).", (), _out(case, one)),
+        fix="Take it out, and let the administrator give the user the role (semanage user).",
     )
 
 
 def _changed(case: Case, one: Located, statement: Transition) -> Finding:
     sources, targets = " ".join(statement.sources.names), " ".join(statement.targets.names)
-    return Finding(
-        id="PK028",
-        severity="medium",
-        confidence="high",
-        place=place_of(one),
+    return _finding(
+        case,
+        one,
         title=f"Role {sources} becomes {statement.result} by executing {targets}",
         why=(
             f"Who executes a file of {targets} leaves his role behind without being asked, and with it what it may not"
             " do. A service that is started by the service manager has its role without such a statement."
         ),
-        fix=Fix(
-            "Let the service manager start the program, or have the user change roles by newrole.", (), _out(case, one)
-        ),
+        fix="Let the service manager start the program, or have the user change roles by newrole.",
     )
 
 
@@ -75,20 +69,27 @@ def _given(case: Case, one: Located, statement: Declaration, powers: Powers) -> 
     if not found:
         return None
     type_, reason = next(iter(found.items()))
-    return Finding(
-        id="PK028",
-        severity="medium",
-        confidence="high",
-        place=place_of(one),
+    return _finding(
+        case,
+        one,
         title=f"Role {role} gets {type_}",
         why=(
             f"Nothing holds {type_}: {reason}. That {role} could not have it was what kept its users out of it,"
             " whatever transitions there are."
         ),
-        fix=Fix(f"Give {role} a domain of the module's own, which starts what it needs.", (), _out(case, one)),
+        fix=f"Give {role} a domain of the module's own, which starts what it needs.",
         evidence=tuple(f"role {role} types {name}: {why}" for name, why in found.items())[:_SHOWN],
     )
 
 
-def _out(case: Case, one: Located) -> str:
-    return without(case.sources, one)
+def _finding(case: Case, one: Located, title: str, why: str, fix: str, evidence: tuple[str, ...] = ()) -> Finding:
+    return Finding(
+        id="PK028",
+        severity="medium",
+        confidence="high",
+        place=place_of(one),
+        title=title,
+        why=why,
+        fix=Fix(fix, (), without(case.sources, one)),
+        evidence=evidence,
+    )
