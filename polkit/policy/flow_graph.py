@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Optional
 
+from polkit.policy.inheritance import is_generated
 from polkit.policy.permission_map import NO_FLOW, Weights, permission_map
 from polkit.policy.rules import Rules
 from polkit.policy.terms import term_of, text_of
@@ -119,8 +120,9 @@ class FlowGraph:
                 weight, perms = self._carried(tclass, mask, reading)
                 if perms:
                     reach = len(members(source)) * len(members(target))
+                    shown = (_shown(source, subject), _shown(target, object_))
                     order = (-weight, bool(condition), tclass != "file", reach)
-                    found.append((*order, source, target, tclass, perms, condition))
+                    found.append((*order, *shown, tclass, perms, condition))
         if not found:
             return None
         weight, _, _, _, source, target, tclass, perms, condition = min(found)
@@ -227,6 +229,11 @@ class FlowGraph:
             found.append((weight.read if reading else weight.write, perm))
         carried = [(weight, perm) for weight, perm in found if weight >= self._least]
         return max((weight for weight, _ in carried), default=0), tuple(sorted(perm for _, perm in carried))
+
+
+def _shown(name: str, type_: str) -> str:
+    """A name of a rule; what the compiler calls a set of types says nothing, so the type instead."""
+    return type_ if is_generated(name) else name
 
 
 def flows_of(source: str, target: str, tclass: str, perms: Iterable[str], least: int) -> Iterator[Edge]:
