@@ -15,6 +15,7 @@ from polkit.model import SELF
 from polkit.module import NameSet
 from polkit.module.source import Declaration, Located, Rule
 from polkit.policy import Rectangle, TargetPolicy, sensitive_types
+from polkit.review.nodes import nodes_meant
 from polkit.review.uses import required_permissions
 
 MOST_PAIRS = 2048
@@ -52,6 +53,8 @@ class PolicyRule:
     where: Located
     access: Rectangle
     names: Names = field(repr=False)
+    meant: tuple[tuple[str, str], ...] = ()
+    """Target types that neither the policy nor the module has, each with the one that is meant by its name."""
 
     @property
     def pairs(self) -> int:
@@ -160,6 +163,15 @@ class Names:
             return everything - named - without
         return named - without
 
+    def meant(self, names: NameSet, tclass: str) -> Iterator[tuple[str, str]]:
+        """Names of a set that nobody has, and that speak of device nodes, with the nodes' type: what the author asks
+        for can be judged all the same."""
+        for name in names.names:
+            if name != SELF and name not in self.members and not self.of(NameSet((name,))):
+                nodes = nodes_meant(self.policy, name, tclass)
+                if nodes and not self.policy.has_attribute(name):
+                    yield name, nodes[0][1]
+
     def _each(self, names: Iterable[str]) -> frozenset[str]:
         return frozenset[str]().union(*(self._members(name) for name in names if name != SELF))
 
@@ -221,8 +233,10 @@ def rules_of(statements: Iterable[Located], names: Names) -> Iterator[PolicyRule
             if statement.perms.others:
                 known &= required.get((one.file, tclass), known)
             perms = _perms(statement.perms, known)
-            if sources and (targets or to_self) and perms:
-                yield PolicyRule(one, Rectangle(sources, targets, to_self, tclass, perms), names)
+            meant = tuple(names.meant(statement.targets, tclass))
+            every = targets.union(type_ for _, type_ in meant)
+            if sources and (every or to_self) and perms:
+                yield PolicyRule(one, Rectangle(sources, every, to_self, tclass, perms), names, meant)
 
 
 def by_statement(rules: Iterable[PolicyRule]) -> Iterator[tuple[Located, tuple[PolicyRule, ...]]]:
@@ -230,6 +244,12 @@ def by_statement(rules: Iterable[PolicyRule]) -> Iterator[tuple[Located, tuple[P
     for _, found in groupby(rules, key=lambda one: id(one.where)):
         parts = tuple(found)
         yield parts[0].where, parts
+
+
+def taken_for(parts: Iterable[PolicyRule]) -> str:
+    """What to add to a title where the rules name a type that nobody has and another one was looked at instead."""
+    found = dict.fromkeys(pair for part in parts for pair in part.meant)
+    return "".join(f" ({name} taken for {type_})" for name, type_ in found)
 
 
 def in_part(texts: Sequence[str], most: int) -> str:

@@ -28,3 +28,36 @@ def test_the_module_of_a_guide_to_ai_inference(policy_root: Path) -> None:
     assert "/dev/nvidia0" in unknown.fix.text
     allowed = {one.place.line for one in found.findings if one.id == "PK010"}
     assert allowed == {12, 13}
+
+
+def test_the_right_answer_to_it_is_one_boolean_or_a_domain_with_the_gpu_alone(policy_root: Path) -> None:
+    found = review(ReviewRequest(str(FIXTURES / "ai-inference" / "ai_inference.te"), str(policy_root), build=False))
+    by_id = {one.id: one for one in found.findings if one.place.line == 11}
+    assert by_id["PK012"].fix.commands == ("setsebool -P container_use_xserver_devices=on",)
+    assert "container_use_devices on would allow" in by_id["PK012"].fix.text
+    own = by_id["PK011"].fix
+    assert "allow ai_inference_t xserver_misc_device_t:chr_file { getattr ioctl open read write };" in own.text
+    assert own.commands == ("polkit generate -n ai_inference -o ai_inference LOG",)
+    assert all("nvidia_device_t" in by_id[one].title for one in ("PK011", "PK012"))
+
+
+def test_certificates_for_every_container(policy_root: Path) -> None:
+    """A boolean gives the same, and every container would get it."""
+    source = FIXTURES / "bad" / "PK012-certificates-for-containers" / "container_cert.te"
+    found = review(ReviewRequest(str(source), str(policy_root), build=False)).findings
+    shared = next(one for one in found if one.id == "PK011")
+    assert "every container on the host" in shared.title
+    assert "newly allows 3 accesses" in shared.why
+    boolean = next(one for one in found if one.id == "PK012")
+    assert (boolean.severity, boolean.confidence) == ("medium", "high")
+    assert boolean.fix.commands == ("setsebool -P container_read_certs=on",)
+    assert shared.place == boolean.place
+
+
+def test_a_domain_among_those_that_a_neverallow_rule_leaves_out(policy_root: Path) -> None:
+    source = FIXTURES / "bad" / "PK016-web-server-among-readers-of-shadow" / "webshadow.te"
+    found = review(ReviewRequest(str(source), str(policy_root), build=False))
+    (exempted,) = (one for one in found.findings if one.id == "PK016")
+    assert (exempted.severity, exempted.place.line) == ("high", 9)
+    assert exempted.evidence == ("neverallow ~{ can_read_shadow_passwords } shadow_t:file { read };",)
+    assert found.exit_code == 1

@@ -213,6 +213,15 @@ def test_who_starts_a_service_may_do_so(find: Finder) -> None:
     assert find(text, "PK011") == ()
 
 
+def test_a_name_that_speaks_of_a_node_is_judged_by_the_nodes_type(find: Finder) -> None:
+    text = te(
+        "allow httpd_t nvidia_device_t:chr_file read;\nallow httpd_t nvidia_device_t:file read;",
+        chr_file="read",
+        file="read",
+    )
+    assert [(one.id, one.place.line) for one in find(text)] == [("PK017", 3)]
+
+
 # -- PK012, PK013 -----------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from polkit.module.source import Located
 from polkit.policy import Access, BooleanSet, TargetPolicy
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
-from polkit.review.on_policy import Names, PolicyRule, Vector, by_statement, counted
+from polkit.review.on_policy import Names, PolicyRule, Vector, by_statement, counted, taken_for
 from polkit.review.patches import without
 
 _MOST_ASKED = 256
@@ -89,7 +89,7 @@ def _by_boolean(
         severity="medium" if all_of_it and not dear else "low",
         confidence="high" if all_of_it else "medium",
         place=place_of(where),
-        title=f"A boolean gives {what}: {describe(cheapest)}",
+        title=f"A boolean gives {what}: {describe(cheapest)}{taken_for(parts)}",
         why=f"The policy has rules for it, which {describe(cheapest)} puts into force. {price}",
         fix=Fix(remedy.text, remedy.commands, without(case.sources, where) if narrow else ""),
         evidence=tuple(_priced(one) for one in found.options[:8]),

@@ -12,7 +12,7 @@ from polkit.module.source import Located
 from polkit.policy import assess, sensitive_types
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
-from polkit.review.on_policy import Names, PolicyRule, Vector, by_statement, counted, in_part
+from polkit.review.on_policy import Names, PolicyRule, Vector, by_statement, counted, in_part, taken_for
 
 _BY_CONFIGURATION = "polkit.toml says so (shared_domains)"
 _SHOWN = 4
@@ -66,7 +66,7 @@ def _finding(
         severity="high" if any(_is_grave(one, names) for one in of_shared) else "medium",
         confidence="high",
         place=place_of(where),
-        title=f"The rule is for {who}",
+        title=f"The rule is for {who}{taken_for(parts)}",
         why=(
             f"Unrelated workloads share {domains[0]} ({reason}), and all of them get what one of them asked for. "
             f"It newly allows {accesses} to {reach}."

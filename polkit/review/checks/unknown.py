@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,12 +10,9 @@ from polkit.policy import TargetPolicy
 from polkit.review.case import Case
 from polkit.review.checks.missing import has
 from polkit.review.findings import Finding, Fix, Place
+from polkit.review.nodes import NODE_CLASSES, nodes_meant
 from polkit.review.uses import BOOLEAN, CLASS, PERMISSION, ROLE, TYPE, Name, declared_by, required_by, used_by
 
-_NODES = ("chr_file", "blk_file")
-_DEVICE = re.compile(r"(?:dev_)?([a-z][a-z0-9_]*?)(?:_device|_dev)?_t\Z")
-_UNLABELLED = ("device_t", "default_t")
-"""What file contexts say of a path that they say nothing of."""
 _MOST = 3
 
 
@@ -142,11 +138,8 @@ def _labels(name: Name, uses: list[Located], policy: TargetPolicy) -> tuple[tupl
         for one in uses
         if isinstance(one.statement, (Rule, ExtendedRule))
         for tclass in one.statement.classes.names
-        if tclass in _NODES
+        if tclass in NODE_CLASSES
     }
-    device = _DEVICE.match(name.name) if name.kind == TYPE else None
-    if device is None:
+    if name.kind != TYPE:
         return ()
-    paths = [f"/dev/{device[1]}{end}" for end in ("0", "", "ctl")]
-    found = ((path, policy.file_label(path, tclass)) for tclass in sorted(classes, reverse=True) for path in paths)
-    return tuple((path, label.type) for path, label in found if label is not None and label.type not in _UNLABELLED)
+    return tuple(found for tclass in sorted(classes, reverse=True) for found in nodes_meant(policy, name.name, tclass))
