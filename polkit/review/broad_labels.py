@@ -68,6 +68,8 @@ def _breadth(text: str, pattern: PathPattern, world: Optional[LabelWorld]) -> Op
         return _Breadth("high", "every file of the host")
     if text.startswith(_HOME_WORDS):
         return _of_homes(text, pattern)
+    if not _may_take_in(pattern, world):
+        return _early(pattern, world)
     top = [one for one in _tops(world) if _takes_in(pattern, one)]
     if top:
         return _Breadth("high", f"all of {_listed(top)}")
@@ -96,7 +98,8 @@ def _early(pattern: PathPattern, world: Optional[LabelWorld]) -> Optional[_Bread
         return None
     if not directory:
         return _Breadth("high", "files of that name anywhere on the host")
-    if directory in _tops(world) or (directory in _deeper(world) and _below(world, directory) >= _MANY):
+    top = directory.count("/") == 1
+    if directory in _TOP or _below(world, directory) >= (_SEVERAL if top else _MANY):
         return _Breadth("medium", f"files of that name in every directory below {directory}")
     return None
 
@@ -104,6 +107,12 @@ def _early(pattern: PathPattern, world: Optional[LabelWorld]) -> Optional[_Bread
 def _takes_in(pattern: PathPattern, directory: str) -> bool:
     """It matches what lies in a directory, and what lies deeper, whatever the names."""
     return all(pattern.matches(f"{directory}/{one}") for one in (_NAME, f"{_NAME}/{_NAME}"))
+
+
+def _may_take_in(pattern: PathPattern, world: Optional[LabelWorld]) -> bool:
+    """A directory that many share begins with the text that the pattern begins with."""
+    known = any(f"{one}/".startswith(pattern.start) for one in (*_TOP, *_SHARED))
+    return known or (world is not None and world.beginning_with(pattern.start) >= _SEVERAL)
 
 
 def _tops(world: Optional[LabelWorld]) -> tuple[str, ...]:
@@ -122,7 +131,10 @@ def _deeper(world: Optional[LabelWorld]) -> Iterator[str]:
 
 
 def _below(world: Optional[LabelWorld], directory: str) -> int:
-    return _MANY if world is None else max(world.below.get(directory, 0), _SEVERAL)
+    """How many entries of the policy lie in a directory; without a policy, those of hier(7) count as many."""
+    if world is None:
+        return _MANY if directory in _SHARED else 0
+    return world.beginning_with(f"{directory}/")
 
 
 def _facts(labelled: Labelled, world: LabelWorld) -> tuple[str, tuple[str, ...]]:

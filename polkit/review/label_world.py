@@ -114,6 +114,11 @@ class LabelWorld:
             counted.update("/".join(parts[:end]) or "/" for end in range(1, len(parts) + 1))
         return counted
 
+    def beginning_with(self, text: str) -> int:
+        """How many entries of the policy begin with that text."""
+        starts, _ = self._theirs
+        return bisect_left(starts, f"{text}\U0010ffff") - bisect_left(starts, text)
+
     def _near(self, pattern: PathPattern) -> Iterator[tuple[ListedLabel, PathPattern]]:
         """The policy's entries that may match a path of ``pattern``, as far as the text they begin with tells."""
         starts, ordered = self._theirs
@@ -193,7 +198,7 @@ class LabelWorld:
             directory = start
         else:
             return False
-        return self.below.get(directory, 0) >= _GENERAL and ".*" in pattern.plain
+        return self.beginning_with(f"{directory.rstrip('/')}/") >= _GENERAL and ".*" in pattern.plain
 
     def _is(self, one: str, other: str) -> bool:
         return one == (self.policy.type_name(other) or other)
