@@ -14,13 +14,17 @@ from polkit.cli.output import output, print_wrapped
 from polkit.cli.safe import safe
 from polkit.review import (
     KINDS,
+    SEVERITIES,
     Finding,
     GateResult,
+    Grant,
     Review,
     grants_of,
+    grants_since,
     headline,
     html,
     markdown,
+    other_changes,
     policy_line,
     review_json,
     sarif,
@@ -29,6 +33,7 @@ from polkit.review import (
 )
 
 _SHOWN = 4
+_LISTED = 10
 _WIDTH = 100
 _STYLES = {"high": "bold red", "medium": "yellow", "low": "cyan", "info": "dim"}
 _TONES = {"bad": "bold red", "warn": "bold yellow", "good": "bold green"}
@@ -69,6 +74,7 @@ def _print(console: Console, found: Review, verbose: bool) -> None:
         console.print(Text(severity.upper(), _STYLES[severity]))
         for one in findings:
             _finding(console, one, shown)
+    _lists(console, found, 1 << 30 if verbose else _LISTED)
     _gates(console, found.gates, shown)
     _ignored(console, found)
     console.print()
@@ -98,6 +104,43 @@ def _finding(console: Console, one: Finding, shown: int) -> None:
         print_wrapped(console, "    Seen " if number == 0 else "         ", line, "dim")
     if len(one.evidence) > shown:
         print_wrapped(console, "         ", f"and {len(one.evidence) - shown} more (-v or the JSON has all)")
+
+
+def _lists(console: Console, found: Review, shown: int) -> None:
+    """What is newly allowed and changed, and what differs from the older form."""
+    own = [one for one in grants_of(found) if not one.by_policy]
+    own.sort(key=lambda one: -SEVERITIES.index(one.risk or "info"))
+    rules = [("", one) for one in own]
+    _list(console, "Allowed by the module's own rules", [*map(_grant, rules)], shown)
+    _list(
+        console, "What else it changes", [(f"{one.sign} {one.text}", "") for one in other_changes(found.change)], shown
+    )
+    if found.against is not None:
+        more, less = grants_since(found)
+        since = [_grant((f"{sign} ", one)) for sign, rows in (("+", more), ("-", less)) for one in rows]
+        since += [(f"{one.sign} {one.text}", "") for one in other_changes(found.against)]
+        _list(console, f"Beside {found.against.a.path}: {found.against.verdict.replace('-', ' ')}", since, shown)
+
+
+def _grant(signed: tuple[str, Grant]) -> tuple[str, str]:
+    """A grant as a line, and its style."""
+    sign, one = signed
+    perms = one.perms[0] if len(one.perms) == 1 else f"{{ {' '.join(one.perms)} }}"
+    condition = f" while {one.condition}" if one.condition else ""
+    risk = f" [{one.risk}: {one.risk_id}]" if one.risk else ""
+    text = f"{sign}allow {one.source} {one.target}:{one.tclass} {perms}{condition}{risk}"
+    return text, _STYLES[one.risk] if one.risk else ""
+
+
+def _list(console: Console, title: str, lines: list[tuple[str, str]], shown: int) -> None:
+    if not lines:
+        return
+    console.print()
+    console.print(Text(safe(title), "bold"), soft_wrap=True)
+    for text, style in lines[:shown]:
+        print_wrapped(console, "  ", text, "", style)
+    if len(lines) > shown:
+        print_wrapped(console, "  ", f"and {len(lines) - shown} more (-v or the JSON has all)")
 
 
 def _gates(console: Console, gates: Iterable[GateResult], shown: int) -> None:

@@ -28,12 +28,19 @@ HOSTILE = (
 
 def reviewed(place: Path, host: Path, text: str = RISKY, name: str = "mine.te", labels: str = "") -> Review:
     """The review of a module of this text, in the directory ``place``, on a host."""
-    place.mkdir(exist_ok=True)
+    place.mkdir(exist_ok=True, parents=True)
     module = place / name
     module.write_text(text)
     if labels:
         module.with_suffix(".fc").write_text(labels)
     return review(ReviewRequest(str(module), str(host)))
+
+
+def beside_older(place: Path, host: Path) -> Review:
+    """Of a module that reads what its older form did not, and no longer writes what that did."""
+    older = reviewed(place / "old", host, te("allow container_t data_t:file { read write };", file="read write"))
+    reviewed(place / "new", host, te("allow container_t shadow_t:file read;", file="read"))
+    return review(ReviewRequest(str(place / "new/mine.te"), str(host), against=older.materials.shown))
 
 
 def with_rules(place: Path, host: Path, number: int) -> Review:

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polkit.review import Review, grants_of, html
-from tests.review.report_cases import HOSTILE, LABELS, hostile, reviewed, with_rules
+from polkit.review import Review, grants_of, html, markdown
+from tests.review.report_cases import HOSTILE, LABELS, beside_older, hostile, reviewed, with_rules
 
 VOID = {"meta", "link", "input", "br"}
 WORDS = """
@@ -84,6 +84,18 @@ def test_it_says_what_the_review_says(plain: Review) -> None:
     rows = [attrs for attrs in page.every("tr") if "data-risk" in attrs]
     assert len(rows) == len(grants_of(plain))
     assert {"/srv/models(/.*)?", "system_u:object_r:data_t"} <= set(page.inside["code"])
+
+
+def test_what_differs_from_an_older_form_stands_beside_it(host: Path, tmp_path: Path) -> None:
+    found = beside_older(tmp_path, host)
+    page = Page(html(found))
+    _is_closed(page)
+    assert "+ is allowed by the module alone, - by its older form alone" in page.words
+    assert [page.inside["span"].count(sign) for sign in "+-"] == [1, 1]
+    assert [one for one in page.inside["code"] if one in ("shadow_t", "data_t")][-2:] == ["shadow_t", "data_t"]
+    text = markdown(found)
+    assert "Rules that differ from the older form: 2" in text
+    assert "| `container_t` | `data_t` | `file` | `read write` |" in text
 
 
 def test_its_policy_lets_through_its_own_style_and_script_alone(plain: Review) -> None:

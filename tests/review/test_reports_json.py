@@ -53,6 +53,15 @@ def test_against_an_older_form_and_without_a_policy(
     assert {one["target"] for one in alone["grants"]} == {"shadow_t", "data_t"}
 
 
+def test_what_changes_beside_rules_is_listed(
+    host: Path, tmp_path: Path, schema: jsonschema.Draft202012Validator
+) -> None:
+    text = "(type mine_t)(typeattributeset file_type mine_t)(roletype object_r mine_t)(typepermissive container_t)"
+    document = json.loads(review_json(reviewed(tmp_path, host, text, "mine.cil")))
+    schema.validate(document)
+    assert {"sign": "+", "text": "permissive container_t;"} in document["changes"]
+
+
 def test_a_source_that_does_not_compile_has_a_report(
     host: Path, tmp_path: Path, schema: jsonschema.Draft202012Validator
 ) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 
-from polkit.review.diff import DOMAIN, EXISTING, GROUPS, TYPE
+from polkit.review.diff import DOMAIN, EXISTING, GROUPS, TYPE, Difference
 from polkit.review.findings import SEVERITIES, Finding
 from polkit.review.reports.grants import Grant, own_types
 from polkit.review.reviewing import Review
@@ -16,12 +16,13 @@ _BUILDS = {
     "binary": "built with it from the binary policy alone",
     "none": "not built with it",
 }
-_VERDICTS = {
+VERDICTS = {
     "equivalent": "allows the same as",
     "less-permissive": "allows less than",
     "more-permissive": "allows more than",
-    "incomparable": "allows, or handles, some things that the other does not, in both directions, beside",
+    "incomparable": "allows or handles things that the other does not, and lacks others, beside",
 }
+"""What a module does, by the verdict of ``diff`` beside its older form."""
 GROUP_TITLES = {
     EXISTING: "between types that existed before",
     DOMAIN: "from a new domain",
@@ -46,6 +47,26 @@ class Figure(NamedTuple):
     label: str
     note: str = ""
     severity: str = ""
+
+
+class Change(NamedTuple):
+    """A change that is no allow rule. ``sign`` is + for what allows more, - for less, \u00b1 for what is handled
+    otherwise."""
+
+    sign: str
+    text: str
+
+
+def other_changes(found: Optional[Difference]) -> tuple[Change, ...]:
+    """What differs beside allow rules: statements, commands, memberships, labels, defaults."""
+    if found is None:
+        return ()
+    more, less = dict.fromkeys(found.relation.more), dict.fromkeys(found.relation.less)
+    return (
+        *(Change("+", one) for one in more if one not in less),
+        *(Change("-", one) for one in less if one not in more),
+        *(Change("\u00b1", one) for one in more if one in less),
+    )
 
 
 def headline(review: Review) -> Headline:
@@ -200,7 +221,7 @@ def _against_sentence(review: Review) -> Optional[str]:
     if found is None:
         return None
     witness = f": {found.witness.text}" if found.witness is not None else ""
-    return f"It {_VERDICTS[found.verdict]} {found.a.path}{witness}."
+    return f"It {VERDICTS[found.verdict]} {found.a.path}{witness}."
 
 
 def _grave(counts: Counter[str]) -> list[str]:

@@ -8,7 +8,7 @@ from itertools import islice, product
 from typing import NamedTuple, Optional
 
 from polkit.module.source import Declaration, Located, Rule
-from polkit.review.diff import EXISTING, GROUPS, Difference, Group, grouped
+from polkit.review.diff import EXISTING, GROUPS, Entry, Group, grouped
 from polkit.review.findings import Place
 from polkit.review.reviewing import Review
 
@@ -48,7 +48,18 @@ def grants_of(review: Review) -> tuple[Grant, ...]:
     """Every rule by which something is newly allowed, the gravest first within each group."""
     if review.change is None:
         return tuple(_from_statements(review.statements))
-    return tuple(_from_change(review, review.change))
+    own = own_types(review)
+    return tuple(_from_entries(review.change.added, _places(review.statements), own, review.name))
+
+
+def grants_since(review: Review) -> tuple[tuple[Grant, ...], tuple[Grant, ...]]:
+    """What the module allows and its older form doesn't, and the other way round; empty where none was named."""
+    found = review.against
+    if found is None:
+        return (), ()
+    more = _from_entries(found.added, _places(review.statements), frozenset(found.found.types_added), review.name)
+    less = _from_entries(found.removed, {}, frozenset(found.found.types_removed), review.name)
+    return tuple(more), tuple(less)
 
 
 def own_types(review: Review) -> frozenset[str]:
@@ -61,17 +72,17 @@ def own_types(review: Review) -> frozenset[str]:
     )
 
 
-def _from_change(review: Review, change: Difference) -> Iterator[Grant]:
-    places = _places(review.statements)
-    own = own_types(review)
+def _from_entries(
+    entries: tuple[Entry, ...], places: dict[tuple[str, str, str], Place], own: frozenset[str], module: str
+) -> Iterator[Grant]:
     names: dict[tuple[str, str, str, str, str], tuple[set[str], set[str]]] = {}
-    for entry in change.added:
+    for entry in entries:
         key = (entry.group, entry.written_source, entry.written_target, entry.tclass, entry.condition)
         sources, targets = names.setdefault(key, (set(), set()))
         sources.add(entry.source)
         targets.add(entry.target)
     for group in GROUPS:
-        for row in grouped(change.added, group):
+        for row in grouped(entries, group):
             place = places.get((row.source, row.target, row.tclass))
             ends = names[group, row.source, row.target, row.tclass, row.condition]
             yield Grant(
@@ -81,7 +92,7 @@ def _from_change(review: Review, change: Difference) -> Iterator[Grant]:
                 perms=row.perms,
                 condition=row.condition,
                 group=group,
-                by_policy=place is None and group != EXISTING and not _says(row, own, review.name),
+                by_policy=place is None and group != EXISTING and not _says(row, own, module),
                 accesses=row.accesses,
                 sources=row.sources,
                 targets=row.targets,

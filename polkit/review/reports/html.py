@@ -12,8 +12,18 @@ from polkit.model import safe_lines
 from polkit.review.catalogue import KINDS
 from polkit.review.findings import SEVERITIES
 from polkit.review.reports.drawing import draw
-from polkit.review.reports.facts import GROUP_TITLES, figures, headline, policy_line, subject, summary, what_next
-from polkit.review.reports.grants import Grant, grants_of, own_types
+from polkit.review.reports.facts import (
+    GROUP_TITLES,
+    VERDICTS,
+    figures,
+    headline,
+    other_changes,
+    policy_line,
+    subject,
+    summary,
+    what_next,
+)
+from polkit.review.reports.grants import Grant, grants_of, grants_since, own_types
 from polkit.review.reports.reach import RISKS, reach_of
 from polkit.review.reviewing import Review
 
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
 _MOST_ROWS = 3000
 """Rows of a table: a browser sorts so many without a pause."""
 _MOST_EDGES = 400
+_MOST_SINCE = 300
 _TEMPLATES = files("polkit.review.reports") / "templates"
 
 
@@ -32,6 +43,7 @@ def html(review: Review) -> str:
     style, script = (_read(name) for name in ("page.css", "page.js"))
     grants = grants_of(review)
     reach = reach_of(grants, own_types(review))
+    more, less = grants_since(review)
     text = _template().render(
         review=review,
         style=style,
@@ -52,6 +64,11 @@ def html(review: Review) -> str:
         edges=reach.edges[:_MOST_EDGES],
         more_edges=max(len(reach.edges) - _MOST_EDGES, 0),
         groups=GROUP_TITLES,
+        changes=other_changes(review.change),
+        since=[("+", one) for one in more[:_MOST_SINCE]] + [("-", one) for one in less[:_MOST_SINCE]],
+        more_since=max(len(more) - _MOST_SINCE, 0) + max(len(less) - _MOST_SINCE, 0),
+        changes_since=other_changes(review.against),
+        verdicts=VERDICTS,
         grants=sorted(grants, key=_by_weight)[:_MOST_ROWS],
         more_grants=max(len(grants) - _MOST_ROWS, 0),
         gravity={risk: place for place, risk in enumerate(RISKS)},

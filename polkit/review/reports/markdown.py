@@ -10,8 +10,17 @@ from polkit.model import safe, safe_lines
 from polkit.review.catalogue import KINDS
 from polkit.review.findings import SEVERITIES, Finding
 from polkit.review.gates import GateResult
-from polkit.review.reports.facts import GROUP_TITLES, figures, headline, policy_line, subject, summary, what_next
-from polkit.review.reports.grants import Grant, grants_of
+from polkit.review.reports.facts import (
+    GROUP_TITLES,
+    figures,
+    headline,
+    other_changes,
+    policy_line,
+    subject,
+    summary,
+    what_next,
+)
+from polkit.review.reports.grants import Grant, grants_of, grants_since
 from polkit.review.reviewing import Review
 
 LARGEST = 65_536
@@ -34,7 +43,7 @@ def markdown(review: Review) -> str:
     head = "".join(_head(review, grants))
     tail = f"\n{prose(what_next(review))}\n"
     parts = [_finding(one) for one in review.findings]
-    parts += [part for part in (_gates(review.gates), _ignored(review), _grants(grants)) if part]
+    parts += [part for part in (_gates(review.gates), _ignored(review), _since(review), _grants(grants)) if part]
     room = LARGEST - len(head) - len(tail) - _ROOM_FOR_END
     kept = sum(1 for total in accumulate(len(part) for part in parts) if total <= room)
     left = ""
@@ -99,23 +108,38 @@ def _reason(reason: str) -> str:
 
 
 def _grants(grants: Iterable[Grant]) -> str:
-    own = [one for one in grants if not one.by_policy]
-    if not own:
+    own = [("", one) for one in grants if not one.by_policy]
+    return _folded(f"What the module's own rules grant: {len(own)}", own)
+
+
+def _since(review: Review) -> str:
+    """What differs from the older form, rules first."""
+    more, less = grants_since(review)
+    rules = [("+", one) for one in more] + [("-", one) for one in less]
+    others = [f"{one.sign} {one.text}" for one in other_changes(review.against)]
+    text = _folded(f"Rules that differ from the older form: {len(rules)}", rules)
+    if others:
+        lines = "\n".join(fenced(others, "diff"))
+        text += f"\n<details><summary>What else differs: {len(others)}</summary>\n\n{lines}\n</details>\n"
+    return text
+
+
+def _folded(title: str, grants: list[tuple[str, Grant]]) -> str:
+    if not grants:
         return ""
-    own.sort(key=lambda one: -SEVERITIES.index(one.risk or "info"))
     rows = [
         row(
-            f"{_SIGNS[one.risk]} {one.risk}" if one.risk else "",
+            " ".join(filter(None, (sign, _SIGNS[one.risk] if one.risk else "", one.risk))),
             code(one.source),
             code(one.target),
             code(one.tclass),
             code(" ".join(one.perms), 200),
             GROUP_TITLES[one.group],
         )
-        for one in own
+        for sign, one in sorted(grants, key=lambda pair: -SEVERITIES.index(pair[1].risk or "info"))
     ]
     table = f"| Risk | Domain | Type | Class | Permissions | |\n|---|---|---|---|---|---|\n{''.join(_cut(rows))}"
-    return f"\n<details><summary>What the module's own rules grant: {len(own)}</summary>\n\n{table}\n</details>\n"
+    return f"\n<details><summary>{title}</summary>\n\n{table}\n</details>\n"
 
 
 def _cut(rows: list[str]) -> list[str]:
