@@ -20,8 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/module/source"))
 
+from _sediff import Run, measured, unlike
 from debian_sources import sources
-from diff import Run, measured, unlike
 from te import seconds
 
 from polkit.bundle import cil_of
