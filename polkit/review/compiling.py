@@ -14,9 +14,20 @@ from pathlib import Path
 from typing import Optional
 
 from polkit.bundle import cil_of
-from polkit.errors import CompileError, SourceError
+from polkit.errors import CompileError, MissingDependency, SourceError
 from polkit.module import Headers, build_package, definitions, find_headers, read_headers, run_tool
-from polkit.module.source import Call, FileBlock, FileEntry, Head, Source, asks_m4, expand_te, read_fc, read_te
+from polkit.module.source import (
+    Call,
+    FileBlock,
+    FileEntry,
+    Head,
+    Source,
+    asks_m4,
+    complaints,
+    expand_te,
+    read_fc,
+    read_te,
+)
 from polkit.policy import ModuleFile
 from polkit.review.files import LARGEST, Held, too_large
 
@@ -102,16 +113,55 @@ def _packaged(held: Held, name: str, contexts: str) -> bytes:
 
 def _of_source(te: Held, forms: Mapping[str, Held], mls: bool, roots: tuple[Path, ...]) -> ModuleFile:
     text = _in_ascii(te.text)
-    name, uses_macros = _about(te, text)
-    if uses_macros:
-        text = expand_te(text, te.name, _headers_for(forms.get(".if"), roots))
+    name, source = _about(te, text)
     contexts = _contexts(forms[".fc"], mls, roots) if ".fc" in forms else ""
-    content = build_package(name, text, contexts, mls, None)
+    headers = None
+    if source is not None and asks_m4(source):
+        headers = _headers_for(forms.get(".if"), roots)
+    try:
+        content = build_package(
+            name, text if headers is None else expand_te(text, te.name, headers), contexts, mls, None
+        )
+    except CompileError as error:
+        if source is None:
+            raise
+        if headers is not None:
+            raise _placed(error, text, source, headers, mls) from None
+        content = _with_words(error, name, text, source, contexts, mls, roots)
     return ModuleFile(name, ".pp", content, cil_of(content, name))
 
 
-def _about(te: Held, text: str) -> tuple[str, bool]:
-    """What a source calls itself, and whether m4 has to expand something in it.
+def _with_words(
+    error: CompileError, name: str, text: str, source: Source, contexts: str, mls: bool, roots: tuple[Path, ...]
+) -> bytes:
+    """The package of a source that did not compile as it is, and calls nothing, but may have words that stand for sets
+    of permissions or classes (``read_file_perms``). Raises ``error`` where it has none."""
+    try:
+        headers = headers_of(find_headers(roots=roots))
+    except MissingDependency:
+        raise error from None
+    expanded = expand_te(text, source.name, headers)
+    if expanded.split() == text.split():
+        raise error
+    try:
+        return build_package(name, expanded, contexts, mls, None)
+    except CompileError as again:
+        raise _placed(again, text, source, headers, mls) from None
+
+
+def _placed(error: CompileError, text: str, source: Source, headers: Headers, mls: bool) -> CompileError:
+    """What the compiler refuses of an expanded source, told of where its author wrote it."""
+    found = next(iter(complaints(text, source, headers, mls)), None)
+    if found is None:
+        return error
+    via = f", which {found.via} stands for" if found.via else ""
+    token = f" at {found.token!r}" if found.token else ""
+    message = f"checkmodule refuses {source.name}:{found.line}: {found.message}{token}{via}"
+    return CompileError(message[:400], error.output, error.hint)
+
+
+def _about(te: Held, text: str) -> tuple[str, Optional[Source]]:
+    """What a source calls itself, and its statements.
 
     What can't be read as a source of macros goes to checkmodule as it is, which knows none and runs nothing.
     """
@@ -121,14 +171,14 @@ def _about(te: Held, text: str) -> tuple[str, bool]:
         head = _HEAD.search(text)
         if head is None or _MACROS.search(text):
             raise
-        return checked_name(head[1], te.name), False
+        return checked_name(head[1], te.name), None
     name = _own_name(source)
     if name is None:
         raise CompileError(
             f"{te.name} has no `module NAME VERSION;` and no `policy_module(NAME, VERSION)`",
             hint="begin the file with one of the two",
         )
-    return checked_name(name, te.name), asks_m4(source)
+    return checked_name(name, te.name), source
 
 
 def _own_name(source: Source) -> Optional[str]:

@@ -81,6 +81,28 @@ def test_a_source_that_is_no_module_is_there_with_its_problem(tmp_path: Path, po
     assert isinstance(read(tmp_path / "mine.te", tmp_path).problem, MissingDependency)
 
 
+def test_a_mistake_is_told_where_its_author_made_it(tmp_path: Path, policy_root: Path) -> None:
+    (tmp_path / "mine.te").write_text(MACROS.replace("data_t:file", "no_such_t:file").split("optional")[0])
+    problem = read(tmp_path / "mine.te", policy_root).problem
+    assert isinstance(problem, CompileError)
+    assert f"refuses {tmp_path}/mine.te:5: unknown type no_such_t" in str(problem)
+    called = "policy_module(mine, 1.0)\n\nfiles_read_etc_files(no_such_t)\n"
+    (tmp_path / "mine.te").write_text(called)
+    assert "mine.te:3: " in str(problem := read(tmp_path / "mine.te", policy_root).problem)
+    assert "which files_read_etc_files stands for" in str(problem)
+
+
+def test_a_plain_source_may_have_words_for_sets_of_permissions(tmp_path: Path, policy_root: Path) -> None:
+    text = "module mine 1.0;\nrequire { type container_t, data_t; class file { getattr open read lock ioctl }; }\n"
+    (tmp_path / "mine.te").write_text(f"{text}allow container_t data_t:file read_file_perms;\n")
+    (module,) = read(tmp_path / "mine.te", policy_root).modules
+    assert "(allow container_t data_t (file (getattr open read lock ioctl)))" in module.cil
+    (tmp_path / "mine.te").write_text(f"{text}allow container_t gone_t:file read_file_perms;\n")
+    assert "mine.te:3: unknown type gone_t" in str(read(tmp_path / "mine.te", policy_root).problem)
+    (tmp_path / "mine.te").write_text(f"{text}allow container_t gone_t:file read;\n")
+    assert "unknown type gone_t" in str(read(tmp_path / "mine.te", policy_root).problem)
+
+
 @pytest.mark.parametrize("word", ["syscmd(`touch ran')", "esyscmd(`touch ran')", "include(`/etc/passwd')"])
 def test_a_source_that_has_m4_do_something_is_refused(tmp_path: Path, policy_root: Path, word: str) -> None:
     (tmp_path / "mine.te").write_text(f"policy_module(mine, 1.0)\n{word}\n")
