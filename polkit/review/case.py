@@ -26,8 +26,10 @@ from polkit.module.source import (
     Head,
     Located,
     Misread,
+    Source,
     asks_m4,
     locate_cil,
+    read_around,
     read_cil,
     read_fc,
     read_te,
@@ -225,7 +227,8 @@ def _read(case: Case) -> Readings:
     for text in case.sources:
         try:
             if text.kind == "te":
-                source = read_te(text.text, text.name)
+                source, mistakes = _read_te(text, bool(case.modules))
+                refused += ((text.name, error) for error in mistakes)
                 found = reading_te(source, case.interfaces if asks_m4(source) else None)
                 statements += found.statements
                 misread += ((text.name, one) for one in found.misread)
@@ -246,6 +249,13 @@ def _read(case: Case) -> Readings:
             statements += locate_cil(module.cil, case.materials.shown)
             labels += _labels_of_cil(module.cil, case.materials.shown)
     return Readings(tuple(statements), tuple(labels), tuple(refused), tuple(misread), tuple(calls), tuple(unresolved))
+
+
+def _read_te(text: SourceText, is_compiled: bool) -> tuple[Source, tuple[SourceError, ...]]:
+    """What stands in a source; of one that does not compile, also around its mistakes."""
+    if is_compiled:
+        return read_te(text.text, text.name), ()
+    return read_around(text.text, text.name)
 
 
 def _flat(entries: Iterable[FileEntry], file: str, symbols: tuple[str, ...] = ()) -> Iterator[Labelled]:

@@ -75,6 +75,29 @@ def test_what_does_not_compile_is_told_in_words(reviewed: Reviewer, body: str, l
     assert found.exit_code == 1
 
 
+def test_after_a_mistake_the_others_are_told_too(reviewed: Reviewer) -> None:
+    found = reviewed("""module mine 1.0;
+require { type container_t; type datta_t; class file read; }
+allow container_t datta_t:file read
+allow container_t data_t file read;
+allow container_t shadow_t:dir search;
+type spare_t;
+optional {
+    require { type data_t; }
+    allow container_t data_t::file read;
+}
+""")
+
+    assert [(id_, line) for id_, line, _ in of(found, *SOURCE, "PK008")] == [
+        ("PK003", 3),
+        ("PK001", 4),  # the semicolon that is missing before it
+        ("PK001", 4),
+        ("PK002", 5),
+        ("PK008", 6),
+        ("PK001", 9),
+    ]
+
+
 def test_all_that_is_not_required_is_told_at_once(reviewed: Reviewer, tmp_path: Path) -> None:
     text = """module mine 1.0;
 require {
@@ -186,7 +209,9 @@ optional_policy(`
     assert of(found, *SOURCE) == [("PK004", 1, one(found, "PK004").title)]
     own = "interface(`mine_read',`\n\tgen_require(`type container_t;')\n\tallow $1 container_t:file read;\n')\n"
     calling = "policy_module(mine, 1.0)\ngen_require(`type container_t;')\nmine_read(container_t)\n"
-    assert of(reviewed(calling, **{"if": own}), *SOURCE) == of(found, "PK004")
+    ((id_, line, title),) = of(reviewed(calling, **{"if": own}), *SOURCE)
+    assert (id_, line) == ("PK004", 1)
+    assert "mine_read" not in title, "the module's own .if defines it"
 
 
 def test_an_interface_of_no_one_is_told_with_what_is_near(reviewed: Reviewer) -> None:

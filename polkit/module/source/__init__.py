@@ -36,7 +36,7 @@ from polkit.module.source.statements import (
     Statement,
     Transition,
 )
-from polkit.module.source.te import read_by_grammar, read_te
+from polkit.module.source.te import read_around, read_by_grammar, read_te
 
 __all__ = [
     "LARGEST",
@@ -74,6 +74,7 @@ __all__ = [
     "locate_te",
     "macro_words",
     "needs_m4",
+    "read_around",
     "read_by_grammar",
     "read_cil",
     "read_fc",

@@ -110,7 +110,7 @@ def _finding(case: Case, text: SourceText, macros: Macros) -> Finding:
     first = macros.first
     assert first is not None
     plain = not macros.calls
-    names = _names(macros)
+    names = _names(macros, _own(case))
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     needed = _needed(case, text) if plain and macros.head is not None else {}
     severity = "high" if plain or not macros.here else "info"
@@ -135,9 +135,17 @@ def _finding(case: Case, text: SourceText, macros: Macros) -> Finding:
     )
 
 
-def _names(macros: Macros) -> list[str]:
+def _own(case: Case) -> frozenset[str]:
+    """What the module's own ``.if`` defines."""
+    files = {text.name for text in case.sources if text.kind == "if"}
+    known = () if not files or case.interfaces is None else case.interfaces.definitions
+    return frozenset(one.name for one in known if one.header in files)
+
+
+def _names(macros: Macros, own: frozenset[str] = frozenset()) -> list[str]:
     names = [_MODULE] if macros.head is not None else []
     names += (one.name if isinstance(one, Call) else one.kind for one in macros.calls if isinstance(one, (Call, Block)))
+    names = [name for name in names if name not in own]
     return list(dict.fromkeys((*names, *(word for word, _ in macros.words))))
 
 

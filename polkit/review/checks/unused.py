@@ -20,7 +20,7 @@ from polkit.module.source import (
     Source,
     Statement,
     everything,
-    read_te,
+    read_around,
     render_source,
 )
 from polkit.review.case import Case, place_of
@@ -47,7 +47,7 @@ def find(case: Case) -> Iterator[Finding]:
 
 def _read(text: SourceText) -> Optional[Source]:
     try:
-        return read_te(text.text, text.name)
+        return read_around(text.text, text.name)[0]
     except SourceError:
         return None
 

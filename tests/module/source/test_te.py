@@ -24,6 +24,7 @@ from polkit.module.source import (
     Rule,
     Source,
     Statement,
+    read_around,
     read_by_grammar,
     read_te,
     render_source,
@@ -214,3 +215,20 @@ def test_a_macro_may_stand_for_requirements() -> None:
 
 def test_a_source_knows_its_name() -> None:
     assert read_te("", "empty.te") == Source("empty.te", ())
+
+
+def test_what_stands_around_mistakes_is_read() -> None:
+    text = "type a;\ntype b\ntype c;\nallow a b file read;\ntype d;\n"
+    source, mistakes = read_around(text, "wrong.te")
+
+    assert [(one.line, one.names.names) for one in source.statements if isinstance(one, Declaration)] == [
+        (1, ("a",)),
+        (2, ("b",)),
+        (3, ("c",)),
+        (5, ("d",)),
+    ]
+    assert [str(one).split(": ")[0] for one in mistakes] == ["wrong.te:3:1", "wrong.te:4:11"]
+    assert read_around("type a;\n", "right.te") == (read_te("type a;\n", "right.te"), ())
+    for hopeless in ("type a;\nsyscmd(`id')", "allow a b;;;;\nx!\n" * 20):
+        with pytest.raises(SourceError):
+            read_around(hopeless, "hopeless.te")
