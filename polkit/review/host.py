@@ -8,6 +8,7 @@ without any of them; what could go is then taken out of a copy, and the two poli
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -45,6 +46,10 @@ REMOVABLE = frozenset((UNNEEDED, EMPTY, DISABLED, HIDDEN, REPEATED))
 _OF_SOURCES = frozenset(("PK001", "PK002", "PK003", "PK004", "PK005", "PK006", "PK007", "PK008", "PK042", "PK043"))
 """Findings about how a source is written: what is installed was compiled and linked."""
 _ALLOWED_ALREADY, _SHARED, _BY_BOOLEAN = "PK010", "PK011", "PK012"
+_SETTING = re.compile(r"([\w.-]+)=(on|off)\b")
+"""In a ``setsebool -P`` of ours."""
+_MOST_DOMAINS, _MOST_TYPES = 16, 8
+"""Of what a boolean may open for a module to be removed in its favour: the container domains, one kind of thing."""
 _MOST_LISTED = 200
 _FOR_ROOT = "a host's policy and module store are usually readable by root only: run as root"
 _HOW_TO_NAME_ONE = (
@@ -253,7 +258,7 @@ def _verdict(stated: _Stated, others: Mapping[LocalModule, frozenset[_Vector]]) 
     findings = tuple(
         sorted((one for one in every_finding(stated.case) if one.id not in _OF_SOURCES), key=gravest_first)
     )
-    booleans = {one.place: one for one in findings if one.id == _BY_BOOLEAN and _is_as_good(one)}
+    booleans = {one.place: one for one in findings if one.id == _BY_BOOLEAN and _is_as_good(one, stated.case.policy)}
     rules = tuple(_rule(where, parts, others, booleans.get(place_of(where))) for where, parts in stated.statements)
     rules += tuple(RuleVerdict(_text(one), one.line, NEEDED) for one in stated.foreign)
     verdict, why = _concluded(stated, rules)
@@ -274,9 +279,14 @@ def _verdict(stated: _Stated, others: Mapping[LocalModule, frozenset[_Vector]]) 
     )
 
 
-def _is_as_good(one: Finding) -> bool:
-    """The boolean gives all of it, and opens nothing that the risk catalogue refuses."""
-    return one.confidence == "high" and SEVERITIES.index(one.severity) >= SEVERITIES.index("medium")
+def _is_as_good(one: Finding, policy: Optional[TargetPolicy]) -> bool:
+    """The boolean gives all of it, opens nothing that the risk catalogue refuses, and is no gift to half of the host:
+    whoever removes a module wants no more to be allowed afterwards."""
+    if policy is None or one.confidence != "high" or SEVERITIES.index(one.severity) < SEVERITIES.index("medium"):
+        return False
+    settings = tuple((name, value == "on") for name, value in _SETTING.findall("".join(one.fix.commands[:1])))
+    grants = policy.grants_of(settings)
+    return bool(settings) and grants.domains <= _MOST_DOMAINS and grants.types <= _MOST_TYPES
 
 
 def _removal(module: LocalModule, verdict: str) -> tuple[str, ...]:

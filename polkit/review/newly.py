@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, product
 from typing import NamedTuple, Optional
 
 from polkit.minimize import GateNames
 from polkit.model import EQUAL_LEVELS, SELF, Party
 from polkit.module import NameSet
 from polkit.module.source import Declaration, Located, Rule
-from polkit.policy import STRUCTURAL, Access, TargetPolicy, load_policy
+from polkit.policy import STRUCTURAL, Access, Rectangle, TargetPolicy, load_policy
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Place
-from polkit.review.on_policy import base_of
+from polkit.review.on_policy import names_of
 
-_MOST_PAIRS = 20_000
-"""Of types behind one rule that are looked at one by one where nothing was built: a rule on two large attributes says
-what it says by its first ones."""
+_MOST_PAIRS = 1_000_000
+"""Of one rule, where nothing was built: more than all domains on all files of a distribution's policy."""
 _ON_WHAT_IT_LIES = "filesystem"
 """The class of what a type of files needs to lie on a disk."""
 
@@ -53,16 +53,8 @@ class Newly:
     @cached_property
     def own(self) -> Mapping[str, frozenset[str]]:
         """The types that the module declares, with the attributes that its statements put them in."""
-        found: dict[str, set[str]] = {}
-        for one in self._declarations:
-            if one.kind == "type":
-                for name in one.names.names:
-                    found.setdefault(name, set()).update(one.values.names)
-        for one in self._declarations:
-            if one.kind == "typeattribute":
-                for name in found.keys() & set(one.names.names):
-                    found[name].update(one.values.names)
-        return {name: frozenset(attributes) for name, attributes in found.items()}
+        names = self.case.names or names_of(self.case.statements, self.policy, ())
+        return {name: names.attributes(name) for name in names.types}
 
     @cached_property
     def policy(self) -> TargetPolicy:
@@ -81,15 +73,24 @@ class Newly:
 
     @cached_property
     def every(self) -> tuple[Grant, ...]:
-        """All that the module newly allows."""
+        """All that the module allows; where the policy with it was not built, ``new`` of it is newly allowed."""
         built = self.case.built
         return tuple(self._stated() if built is None else self._gained())
+
+    def new(self, grant: Grant) -> Grant:
+        """What of it the policy does not allow whatever the booleans are."""
+        if self.case.built is not None or self.case.names is None:
+            return grant
+        have = self.policy.always_allowed(*grant[:3])
+        return grant._replace(perms=tuple(one for one in grant.perms if one not in have))
 
     @cached_property
     def by_own_rules(self) -> tuple[Grant, ...]:
         """Without what rules of the policy give on types of the module, and without what a domain of the module has in
         place of its base."""
-        return tuple(found for one in self.every if (found := self._beyond_base(one)).perms and not one.standing)
+        return tuple(
+            found for one in self.every if not one.standing and (found := self._beyond_base(self.new(one))).perms
+        )
 
     def place(self, grant: Grant) -> Optional[Place]:
         """Where the source gives it: by a rule, else by the declaration that joins an attribute."""
@@ -118,10 +119,6 @@ class Newly:
         return None
 
     @cached_property
-    def _declarations(self) -> tuple[Declaration, ...]:
-        return tuple(one.statement for one in self.case.statements if isinstance(one.statement, Declaration))
-
-    @cached_property
     def _rules(self) -> tuple[tuple[Located, Rule], ...]:
         rules = ((one, one.statement) for one in self.case.statements)
         return tuple((one, rule) for one, rule in rules if isinstance(rule, Rule) and rule.kind == "allow")
@@ -140,48 +137,27 @@ class Newly:
             yield Grant(*change[:3], change.perms, change.condition, source, target, standing or lies, structural)
 
     def _stated(self) -> Iterator[Grant]:
-        """What the module's rules give that the policy doesn't. Rules with one meaning are told twice."""
+        """What the module's rules give. Rules with one meaning are told twice."""
+        if self.case.names is None:
+            yield from self._by_name()
+            return
+        for rule in self.case.rules:
+            access, written = rule.access, _written(rule.where)
+            perms, condition = tuple(sorted(access.perms)), rule.where.condition
+            for source, target in islice(_pairs(access), _MOST_PAIRS):
+                yield Grant(source, target, access.tclass, perms, condition, *written)
+
+    def _by_name(self) -> Iterator[Grant]:
+        """Without a policy: what the rules name."""
         for located, rule in self._rules:
-            sources = self._types(rule.sources)
-            for tclass in rule.classes.names:
-                perms = self._perms(rule.perms, tclass)
-                for source, target in self._pairs(sources, rule.targets):
-                    have = self.policy.always_allowed(source, target, tclass) if self.case.policy else frozenset()
-                    new = tuple(sorted(perms - have))
-                    if new:
-                        written = " ".join(rule.sources.names), " ".join(rule.targets.names)
-                        yield Grant(source, target, tclass, new, located.condition, *written)
-
-    def _pairs(self, sources: frozenset[str], targets: NameSet) -> Iterator[tuple[str, str]]:
-        others = sorted(self._types(targets))
-        to_self = SELF in targets.names
-        for number, source in enumerate(sorted(sources)):
-            if number * max(1, len(others)) > _MOST_PAIRS:
-                return
-            if to_self:
-                yield source, source
-            yield from ((source, target) for target in others if target != SELF)
-
-    def _types(self, named: NameSet) -> frozenset[str]:
-        """The types behind a set as it is written; of a complement those of domains and files, which are nearly all."""
-        left_out = self.names.types(named.without)
-        if named.others or "*" in named.names:
-            every = self.names.types(("domain", "file_type", *self.own))
-            return every - left_out - (self.names.types(named.names) if named.others else frozenset())
-        return self.names.types(named.names) - left_out
-
-    def _perms(self, named: NameSet, tclass: str) -> frozenset[str]:
-        every = frozenset(self.policy.permissions(tclass)) if self.case.policy is not None else frozenset[str]()
-        if named.others:
-            return every - frozenset(named.names)
-        return every if "*" in named.names else frozenset(named.names)
+            for source, target, tclass in product(rule.sources.names, rule.targets.names, rule.classes.names):
+                on = source if target == SELF else target
+                yield Grant(source, on, tclass, rule.perms.names, located.condition, *_written(located))
 
     @cached_property
     def _bases(self) -> Mapping[str, str]:
         """From each domain of the module to what it stands in for, where that is among those of the configuration."""
-        names = self.case.names
-        found = {} if names is None else {one: base_of(one, names) for one in self._own_domains}
-        return {domain: base for domain, base in found.items() if base is not None}
+        return {} if self.case.names is None else self.case.names.bases
 
     @cached_property
     def _own_objects(self) -> frozenset[str]:
@@ -205,6 +181,18 @@ class Newly:
     def _under_booleans(self, source: str, target: str, tclass: str, perm: str) -> bool:
         one, other = Party("", "", source), Party("", "", target)
         return bool(self.policy.decide(Access(one, other, tclass, perm, EQUAL_LEVELS)).booleans)
+
+
+def _pairs(access: Rectangle) -> Iterator[tuple[str, str]]:
+    yield from product(sorted(access.sources), sorted(access.targets))
+    if access.to_self:
+        yield from ((one, one) for one in sorted(access.sources - access.targets))
+
+
+def _written(one: Located) -> tuple[str, str]:
+    rule = one.statement
+    assert isinstance(rule, Rule)
+    return " ".join(rule.sources.names), " ".join(rule.targets.names)
 
 
 def _names(written: NameSet, wanted: Iterable[str]) -> bool:

@@ -72,6 +72,15 @@ def test_it_goes_by_types_attributes_classes_and_permissions(
     assert only(held(f"[[gates.forbid]]\n{gate}\n", SHADOW, build=build)).ok is not broken
 
 
+@pytest.mark.heavy
+def test_a_rule_between_large_attributes_is_looked_at_whole(policy_root: Path, tmp_path: Path) -> None:
+    """Half a million pairs of types, and one of them counts."""
+    (tmp_path / "mine.cil").write_text("(allow domain file_type (file (read)))")
+    (tmp_path / "gates.toml").write_text("[[gates.forbid]]\nsource = ['chronyd_t']\ntarget = ['shadow_t']\n")
+    request = ReviewRequest(str(tmp_path / "mine.cil"), str(policy_root), config=tmp_path / "gates.toml", build=False)
+    assert only(review(request)).accesses == ("allow chronyd_t shadow_t:file { read }",)
+
+
 @WITH_AND_WITHOUT
 def test_what_the_policy_allows_already_is_no_grant(held: Holder, build: bool) -> None:
     text = "(allow container_t data_t (file (getattr)))(allow container_t data_t (file (read)))"

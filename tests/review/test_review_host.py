@@ -258,6 +258,8 @@ def test_on_a_distributions_store(policy_root: Path, tmp_path: Path) -> None:
         "mypol": "allow container_t container_file_t:file { getattr open read };",
         "gpu": "allow container_t xserver_misc_device_t:chr_file { open read write };",
         "keys": "allow container_t shadow_t:file { open read };",
+        # authlogin_nsswitch_use_ldap would give it, to everything that looks up names
+        "certs": "allow container_t cert_t:file { open read };",
     }
     for module, rule in rules.items():
         (place / f"{module}.te").write_text(te(module, rule))
@@ -269,6 +271,7 @@ def test_on_a_distributions_store(policy_root: Path, tmp_path: Path) -> None:
         "mypol": "unneeded",
         "gpu": "needed",
         "keys": "needed",
+        "certs": "needed",
     }
     assert named(found, "keys").dangerous
     assert found.lost == ()
