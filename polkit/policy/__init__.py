@@ -45,6 +45,7 @@ from polkit.policy.risk import Risk, assess, risk_ids, risk_named, sensitive_typ
 from polkit.policy.store import Expression, parse_at
 from polkit.policy.succession import STRUCTURAL, DoesNotLink, ModuleFile, Succession, both_built, succession
 from polkit.policy.target import load
+from polkit.policy.terms import Incomparable
 from polkit.policy.violations import Violation
 from polkit.policy.whatif import WhatIf, remember_baseline, what_if
 from polkit.policy.written import EXECUTING, WRITING, given_between, writers, written_and_executed
@@ -91,6 +92,7 @@ __all__ = [
     "FlowStep",
     "Forbidden",
     "Heir",
+    "Incomparable",
     "Inheritance",
     "LabelEffect",
     "LabelLine",

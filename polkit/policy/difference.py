@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
-from polkit.errors import PolkitError
 from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, Ranges, ranges, set_of
 from polkit.policy.index import XpermRule, gather, gather_lists
 from polkit.policy.rules import Rules
-from polkit.policy.terms import Term, any_holds, states_of, term_of, text_of
+from polkit.policy.terms import Incomparable, Term, any_holds, states_of, term_of, text_of
 
 _MOST_ACCESSES = 1_000_000
 
@@ -76,7 +75,7 @@ class RuleDifference:
 def compare_rules(old: Rules, new: Rules) -> RuleDifference:
     """The exact difference of two policies' access vector rules and attributes, whatever the state of the booleans.
 
-    Seconds for two distributions' policies that are a module apart. Raises PolkitError where they differ in more
+    Seconds for two distributions' policies that are a module apart. Raises Incomparable where they differ in more
     accesses, or one access depends on more booleans, than can be compared.
     """
     forth, back = _Compared(new, old), _Compared(old, new)
@@ -359,8 +358,8 @@ def _check_size(found: Mapping[Key, int]) -> None:
         raise _too_many()
 
 
-def _too_many() -> PolkitError:
-    return PolkitError(
+def _too_many() -> Incomparable:
+    return Incomparable(
         f"the policies differ in more than {_MOST_ACCESSES:,} (source, target, class) triples",
         hint="a rule between large attributes does that; nothing can be proven about it",
     )

@@ -12,6 +12,11 @@ from polkit.policy.rules import Rules
 
 _MOST_BOOLEANS = 12
 
+
+class Incomparable(PolkitError):
+    """Two policies that differ in more than can be compared."""
+
+
 Term = tuple[tuple[str, ...], bool]
 """A condition in postfix, and the value it must have."""
 
@@ -38,7 +43,7 @@ def states_of(*sets: Iterable[Term]) -> Iterator[dict[str, bool]]:
     operators = {"!", "&&", "||", "^", "==", "!="}
     names = sorted({item for terms in sets for postfix, _ in terms for item in postfix if item not in operators})
     if len(names) > _MOST_BOOLEANS:
-        raise PolkitError(
+        raise Incomparable(
             f"one access depends on {len(names)} booleans, so the policies can't be compared",
             hint=f"at most {_MOST_BOOLEANS} are: {', '.join(names[:4])}, ...",
         )

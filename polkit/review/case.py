@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional, Union
 
 from polkit.bundle import as_file_contexts, read_claims
 from polkit.config import Config
@@ -37,7 +37,7 @@ from polkit.module.source import (
     render_cil_entries,
     unresolved_cil,
 )
-from polkit.policy import Beside, DoesNotLink, ModuleFile, TargetPolicy
+from polkit.policy import Beside, DoesNotLink, Incomparable, ModuleFile, TargetPolicy
 from polkit.review.compiling import headers_of
 from polkit.review.findings import Place
 from polkit.review.materials import Materials, SourceText
@@ -95,9 +95,11 @@ class Case:
         return self.target()
 
     @cached_property
-    def _attempt(self) -> tuple[Optional[Beside], Optional[DoesNotLink]]:
+    def _attempt(self) -> tuple[Optional[Beside], Union[DoesNotLink, Incomparable, None]]:
         try:
             return self.build(), None
+        except Incomparable as error:
+            return None, error
         except DoesNotLink as error:
             if error.older:
                 raise
@@ -105,13 +107,21 @@ class Case:
 
     @property
     def built(self) -> Optional[Beside]:
-        """The policy without and with the module; None where it was not built or does not take it. Waits."""
+        """The policy without and with the module; None where it was not built, does not take it, or differs in more
+        than can be compared. Waits."""
         return self._attempt[0]
 
     @property
     def does_not_link(self) -> Optional[DoesNotLink]:
         """Why the policy does not take the module. Waits for the build."""
-        return self._attempt[1]
+        error = self._attempt[1]
+        return error if isinstance(error, DoesNotLink) else None
+
+    @property
+    def incomparable(self) -> Optional[Incomparable]:
+        """Why nothing can be said of the policy that was built with the module: it differs in too much. Waits."""
+        error = self._attempt[1]
+        return error if isinstance(error, Incomparable) else None
 
     @cached_property
     def interfaces(self) -> Optional[Headers]:

@@ -181,6 +181,8 @@ def _unknown(case: Case, request: ReviewRequest) -> Iterator[str]:
         yield "The module does not compile: what it would change on the policy is not known."
     elif not request.build:
         yield "The policy with the module was not built: what it breaks is judged by its statements alone."
+    elif case.incomparable is not None:
+        yield f"What the module changes on the policy is judged by its statements alone: {case.incomparable}."
     elif case.built is None:
         yield "The policy does not take the module: what it would change there is not known."
     elif case.built.violations is None:

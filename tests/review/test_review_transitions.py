@@ -220,3 +220,15 @@ def test_a_trusted_domain_may_pass_on_what_it_reads(on_host: Finder) -> None:
 
 def test_without_zones_nothing_flows(on_host: Finder) -> None:
     assert on_host(PASSING) == []
+
+
+@pytest.mark.heavy
+def test_a_module_that_opens_too_much_to_compare_is_judged_by_its_statements(tmp_path: Path, policy_root: Path) -> None:
+    body = "permissive httpd_t;\nallow domain file_type:file { entrypoint execute read write };"
+    module = tmp_path / "mine.te"
+    required = "attribute domain, file_type; type httpd_t; class file { entrypoint execute read write };"
+    module.write_text(f"module mine 1.0;\n\nrequire {{ {required} }}\n\n{body}\n")
+    found = review(ReviewRequest(str(module), str(policy_root)))
+    assert found.exit_code == 1
+    assert {"PK021", "PK023", "PK026"} <= {one.id for one in found.findings}
+    assert any("more than" in text for text in found.unknown)
