@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Optional
@@ -63,6 +63,20 @@ class Entry(NamedTuple):
         return not kind or not self.label.kind or self.label.kind == kind
 
 
+class ByStart:
+    """Entries by the text that their paths begin with: those for a path are found without a look at all others."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._found: dict[str, list[Entry]] = {}
+        for one in entries:
+            self._found.setdefault(one.pattern.start, []).append(one)
+
+    def near(self, path: str) -> Iterator[Entry]:
+        """Those that may match a path."""
+        for end in range(len(path) + 1):
+            yield from self._found.get(path[:end], ())
+
+
 class Taken(NamedTuple):
     """A path that the policy labels by an entry of its own (``theirs``), and gets another type with the module."""
 
@@ -90,6 +104,10 @@ class LabelWorld:
     case: Case
     policy: TargetPolicy
     entries: tuple[Entry, ...]
+
+    @cached_property
+    def _by_start(self) -> ByStart:
+        return ByStart(self.entries)
 
     @cached_property
     def after(self) -> TargetPolicy:
@@ -145,7 +163,7 @@ class LabelWorld:
     def decides(self, path: str, tclass: str) -> Optional[Entry]:
         """The module's entry that comes last of those that match a path."""
         kind = KINDS.get(tclass, "")
-        found = (one for one in self.entries if one.is_for(kind) and one.pattern.matches(path))
+        found = (one for one in self._by_start.near(path) if one.is_for(kind) and one.pattern.matches(path))
         return max(found, key=lambda one: one.order, default=None)
 
     def covered(self, entry: Entry) -> Iterator[tuple[ListedLabel, str]]:

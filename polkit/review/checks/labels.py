@@ -11,7 +11,7 @@ from typing import Optional
 from polkit.review.broad_labels import too_broad
 from polkit.review.case import Case, Labelled
 from polkit.review.findings import Finding, Fix
-from polkit.review.label_world import Entry, LabelWorld, label_world
+from polkit.review.label_world import ByStart, Entry, LabelWorld, label_world
 from polkit.review.labels_read import labels_of
 from polkit.review.path_patterns import path_pattern
 from polkit.review.relabelled import known_paths, relabels
@@ -27,9 +27,9 @@ def find(case: Case) -> Iterator[Finding]:
             broad = too_broad(one, None)
             yield from (broad,) if broad is not None else known_paths(one)
         return
-    entries = {one.labelled: one for one in world.entries}
+    entries = {(one.labelled.place, one.label): one for one in world.entries}
     for one in labels_of(case):
-        entry = entries.get(one)
+        entry = entries.get((one.place, one.entry))
         broad = too_broad(one, world if entry is not None else None)
         relabelled = None if entry is None else relabels(world, entry)
         if broad is not None:
@@ -92,12 +92,17 @@ def _shadowed(labels: tuple[Labelled, ...]) -> Iterator[Finding]:
         Entry(one, path_pattern(one.entry.pattern), "" if one.entry.context is None else one.entry.context[2])
         for one in labels
     ]
+    index = ByStart(entries)
+    alike: dict[tuple[str, str], list[Entry]] = {}
     for one in entries:
-        same = next((two for two in entries if _said_again(one, two)), None)
+        alike.setdefault((one.label.pattern, one.label.kind), []).append(one)
+    for one in entries:
+        same = next((two for two in alike[one.label.pattern, one.label.kind] if _said_again(one, two)), None)
         if same is not None:
             yield _again(one, same)
             continue
-        over = next((two for two in entries if _decides_over(two, one)), None)
+        near = index.near(one.examples[0]) if one.examples else ()
+        over = next((two for two in near if _decides_over(two, one)), None)
         if over is not None:
             yield _shadow(one, over)
 
@@ -114,7 +119,7 @@ def _together(one: Entry, two: Entry) -> bool:
 
 
 def _said_again(one: Entry, two: Entry) -> bool:
-    return one is not two and _alike(one, two) and one.labelled.place < two.labelled.place and _together(one, two)
+    return one.labelled.place < two.labelled.place and _together(one, two)
 
 
 def _decides_over(two: Entry, one: Entry) -> bool:
@@ -145,8 +150,8 @@ def _again(one: Entry, two: Entry) -> Finding:
         "high",
         one.labelled.place,
         f"{one.label.pattern} stands again at {where.text}",
-        "The same entry is there twice. It does no harm until one of the two is changed, and then the module no longer "
-        "installs.",
+        "The same entry is there twice. It does no harm until one of the two is changed; then which of them counts is left "
+        "to chance.",
         Fix("Leave one out."),
     )
 
