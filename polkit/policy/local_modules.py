@@ -76,7 +76,7 @@ def local_modules(store: Path) -> tuple[LocalModule, ...]:
         for folder in modules.iterdir():
             if folder.name.isdigit():
                 for path in folder.iterdir():
-                    if path.is_dir():
+                    if path.is_dir() and not path.is_symlink():
                         places.setdefault(path.name, []).append(int(folder.name))
         off = modules / "disabled"
         disabled = {path.name for path in off.iterdir()} if off.is_dir() else set()
@@ -115,7 +115,7 @@ def _cil(folder: Path, language: str) -> str:
     source = folder / "hll"
     data = _bounded(source)
     if data.startswith(_PACKED):
-        data = bz2.BZ2Decompressor().decompress(data, _LARGEST)
+        data = _unpacked(source, data)
     if language == "cil":
         return data.decode("utf-8", "replace")
     with tempfile.TemporaryDirectory(prefix="polkit-local-") as scratch:
@@ -126,7 +126,17 @@ def _cil(folder: Path, language: str) -> str:
     return run.output
 
 
+def _unpacked(path: Path, data: bytes) -> bytes:
+    unpacker = bz2.BZ2Decompressor()
+    data = unpacker.decompress(data, _LARGEST)
+    if not unpacker.eof:
+        raise SourceError(f"{path}: damaged, or larger than {_LARGEST >> 20} MiB")
+    return data
+
+
 def _bounded(path: Path) -> bytes:
+    if path.is_symlink() or not path.is_file():  # a pipe would be waited for, a link may lead anywhere
+        raise SourceError(f"{path}: no file" if path.exists() else f"{path} is missing")
     with path.open("rb") as file:
         data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
@@ -147,6 +157,9 @@ def store_without(files: PolicyFiles, store: Path, left_out: Iterable[Chosen]) -
         work.mkdir()
         copy_store(store, root, root_of(store), expand_check=False)
         modules = root / "var/lib/selinux" / store.name / "active/modules"
+        for path in modules.glob("[0-9]*/*"):
+            if path.is_symlink():
+                path.unlink()  # is no module
         for one in left_out:
             shutil.rmtree(modules / str(one.priority) / one.name)
             if not any(modules.glob(f"[0-9]*/{one.name}")):

@@ -144,11 +144,8 @@ def review_host(
         info = bare.info
     going = [Chosen(one.module.priority, one.name) for one in reviewed if one.verdict in REMOVABLE]
     lost, notes = _tried(files, place, going, say)
-    named = (
-        f"{one.name} at priority {one.module.priority} can't be read: {one.module.problem}"
-        for one in reviewed
-        if one.module.problem
-    )
+    unread = (one for one in reviewed if one.verdict == UNREADABLE)
+    named = (f"{one.name} at priority {one.module.priority} can't be read: {one.why}" for one in unread)
     return HostReview(str(place), info, reviewed, lost, (*notes, *named))
 
 
@@ -198,16 +195,23 @@ def _tried(
 
 
 def _reviewed(found: tuple[LocalModule, ...], bare: TargetPolicy, say: Callable[[str], None]) -> tuple[HostModule, ...]:
-    stated = [_stated(one, bare) for one in found if one.cil is not None]
+    stated: list[_Stated] = []
+    verdicts: list[HostModule] = []
+    for one in found:
+        try:
+            if one.cil is None:
+                raise SourceError(one.problem)
+            stated.append(_stated(one, bare))
+        except SourceError as error:
+            verdicts.append(HostModule(one, UNREADABLE, str(error)))
     given = {one.module: _vectors(one) for one in stated if one.module.active}
     gone: set[LocalModule] = set()
-    verdicts = [HostModule(one, UNREADABLE, one.problem) for one in found if one.cil is None]
-    for one in _least_first(stated):
-        say(f"reviewing {one.module.name}")
-        others = {other: vectors for other, vectors in given.items() if other is not one.module and other not in gone}
-        verdict = _verdict(one, others)
+    for each in _least_first(stated):
+        say(f"reviewing {each.module.name}")
+        others = {other: vectors for other, vectors in given.items() if other is not each.module and other not in gone}
+        verdict = _verdict(each, others)
         if verdict.verdict in REMOVABLE:
-            gone.add(one.module)
+            gone.add(each.module)
         verdicts.append(verdict)
     return tuple(sorted(verdicts, key=lambda one: (VERDICTS.index(one.verdict), one.name, -one.module.priority)))
 

@@ -205,6 +205,36 @@ def test_a_module_that_is_damaged_is_told_and_the_others_reviewed(old_host: Path
     assert any("mypol6" in note for note in found.notes)
 
 
+def test_a_strangers_store_is_data(old_host: Path, tmp_path: Path) -> None:
+    """Names that a shell or a terminal would take for more, links that lead out, pipes, text that is no CIL."""
+    root = tmp_path / "hostile"
+    shutil.copytree(old_host, root)
+    modules = next(root.glob("var/lib/selinux/*/active/modules/400"))
+    name = "x;touch\x1b[31m$(id)"
+    for made, text in ((name, ""), ("garbage", "(((("), ("deep", "(" * 100_000)):
+        (modules / made).mkdir()
+        (modules / made / "cil").write_text(text)
+        (modules / made / "lang_ext").write_text("cil")
+    (modules / "leads out").symlink_to("/etc")
+    (modules / "peeks").mkdir()
+    (modules / "peeks/cil").symlink_to("/etc/passwd")
+    found = review_host(str(root))
+    assert named(found, name).commands == (f"semodule -X 400 -r '{name}'",)
+    assert {one.name for one in found.modules if one.verdict == "unreadable"} == {"garbage", "deep", "peeks"}
+    assert "root:" not in host_review_text(found)
+    assert named(found, "mypol").verdict == "unneeded"
+
+
+def test_a_pipe_is_not_waited_for(old_host: Path, tmp_path: Path) -> None:
+    root = tmp_path / "pipe"
+    shutil.copytree(old_host, root)
+    place = next(root.glob("var/lib/selinux/*/active/modules/400")) / "pipe"
+    place.mkdir()
+    os.mkfifo(place / "hll")
+    with pytest.raises(SourceError, match="can't be read"):
+        review_host(str(root))
+
+
 def test_a_module_without_its_cil_is_converted(old_host: Path, tmp_path: Path) -> None:
     root = tmp_path / "unconverted"
     shutil.copytree(old_host, root)
