@@ -10,7 +10,7 @@ from polkit.policy.beside import Beside, built_beside
 from polkit.policy.between import Between, DefaultChange, WrittenChange, between, mirrored
 from polkit.policy.booleans import read_booleans
 from polkit.policy.booting import BootPolicy, LocalPort, load_booted, policy_to_boot
-from polkit.policy.by_label import OBJECTS, LabelEffect, label_effect
+from polkit.policy.by_label import OBJECTS, PORT_USES, LabelEffect, label_effect
 from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, bitset, ranges
 from polkit.policy.comparison import Comparison, compare_with_module, ruled_by_command
 from polkit.policy.declared import Declared, DeclaredRule
@@ -67,6 +67,7 @@ __all__ = [
     "OBJECTS",
     "OPERATIONS",
     "OVER_THE_KERNEL",
+    "PORT_USES",
     "STRUCTURAL",
     "UNCONFINED",
     "WRITING",

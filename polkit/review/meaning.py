@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from polkit.policy import Between
+from polkit.review.host_changes import boolean_changes, is_port_label, port_changes
 from polkit.review.inputs import Compared
 from polkit.review.relabels import Relabel
 
@@ -53,6 +54,8 @@ def _changes(found: Between, a: Compared, b: Compared, labels: Iterable[Relabel]
     fresh = {*found.types_added, *found.types_removed}
     for is_new, statements in ((True, found.added), (False, found.removed)):
         for text in statements:
+            if is_port_label(text):
+                continue
             yield statement_way(text, is_new, fresh), text if is_new else f"no longer: {text}"
     for one in found.defaults:
         way = {(True, True): "both", (True, False): "more", (False, True): "less"}
@@ -66,15 +69,8 @@ def _changes(found: Between, a: Compared, b: Compared, labels: Iterable[Relabel]
         yield "both", f"{type_} is in attribute {attribute} of one only, which type transitions name"
     for relabel in labels:
         yield relabel.way, relabel.text
-    yield from _host("port", a.host.ports, b.host.ports)
-    yield from _host("boolean", a.host.booleans, b.host.booleans)
-
-
-def _host(what: str, before: Iterable[str], after: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """What two bundles set on the host: a port has another label then, a boolean another state."""
-    old, new = set(before), set(after)
-    yield from (("both", f"{what} {one}") for one in sorted(new - old))
-    yield from (("both", f"no longer: {what} {one}") for one in sorted(old - new))
+    yield from port_changes(found, a, b)
+    yield from boolean_changes(found, a, b)
 
 
 def statement_way(text: str, is_new: bool, fresh: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple, Optional
 
 from polkit.model import parse_context
 from polkit.module import KINDS
-from polkit.policy import Between, LabelEffect, LabelLine, label_effect
+from polkit.policy import OBJECTS, Between, LabelEffect, LabelLine, label_effect
 from polkit.review.path_patterns import PathPattern, path_pattern
 
 _MOST_CHANGES = 300
@@ -44,10 +44,11 @@ class Relabel(NamedTuple):
         where = " ".join(words[:-1])
         if self.old == self.new:
             return f"label {where}: {self.new}, as it is without this entry"
-        return "; ".join((f"label {where}: {self.old} -> {self.new}", *_counted(self.effect)))
+        return "; ".join((f"label {where}: {self.old} -> {self.new}", *counted(self.effect)))
 
 
-def _counted(effect: Optional[LabelEffect]) -> Iterator[str]:
+def counted(effect: Optional[LabelEffect]) -> Iterator[str]:
+    """How many domains may do what more, and less."""
     if effect is None:
         return
     for words, numbers in (("more may", effect.more), ("fewer may", effect.less)):
@@ -135,7 +136,7 @@ class _Work:
             label = parse_context(words[-1])
             yield Relabel(line, is_new, *(2 * (words[-1] if label is None else label.type,)), "neither")
         for before, after in sorted(changes):
-            yield self._judged(line, is_new, before, after, _CLASSES.get(kind))
+            yield self._judged(line, is_new, before, after, (_CLASSES[kind],) if kind else OBJECTS)
 
     def _changes(self, pattern: PathPattern, kind: str) -> Optional[set[tuple[str, str]]]:
         """The contexts that paths of the pattern have before and after, where they differ; None where that can't be
@@ -154,11 +155,11 @@ class _Work:
         known = {(before, after) for before, after in changed if before is not None and after is not None}
         return known if len(known) == len(changed) else None
 
-    def _judged(self, line: str, is_new: bool, before: str, after: str, tclass: Optional[str]) -> Relabel:
+    def _judged(self, line: str, is_new: bool, before: str, after: str, classes: tuple[str, ...]) -> Relabel:
         one, other = parse_context(before), parse_context(after)
         if one is None or other is None:
             return _unknown(line, is_new)
-        effect = label_effect(self.found, one.type, other.type, tclass)
+        effect = label_effect(self.found, one.type, other.type, classes)
         if effect is None:
             return Relabel(line, is_new, one.type, other.type, "both")
         if one._replace(type="") != other._replace(type="") or effect.enters:

@@ -60,6 +60,18 @@ def test_what_a_bundle_sets_beside_its_module_counts(bundle: Packaged, host: Pat
     assert set(found.relation.more) == {"boolean container_use_devices on", "port tcp 8000 vllm_port_t"}
     assert found.b.host.booleans == {"container_use_devices on"}
 
+    def less(manifest: Any) -> None:
+        manifest["targets"]["host"]["booleans"] = {"container_use_data": True}
+        manifest["targets"]["host"]["ports"] = []
+
+    edited(files, "manifest.json", less)
+    archive.write_bytes(packed(tarred(resealed(files)), "gz"))
+    found = diff(bundle.archive, archive, str(host), target="host")
+    assert found.verdict == "more-permissive"  # of container_t and of the module's own domain
+    assert found.relation.more == ("boolean container_use_data on; 2 accesses more",)
+    back = diff(archive, bundle.archive, str(host), target="host")
+    assert back.verdict == "less-permissive"
+
 
 def test_of_a_project_its_source_is_read_and_no_optional_module(host: Path, tmp_path: Path) -> None:
     project = make_project(tmp_path / "vllm", host)

@@ -137,3 +137,41 @@ def test_a_step_that_is_gone_is_one_of_the_old_alone(differ: Differ) -> None:
     found = differ(BASE + whole, f"{BASE}{STEP}(allow init_t other_t (process (transition)))")
     assert [one.text for one in found.transitions[1]] == ["init_t -> other_t: executes run_t (type_transition)"]
     assert found.transitions[0] == ()
+
+
+PORTS = (
+    "(class tcp_socket (name_bind name_connect)) (classorder (unordered tcp_socket))"
+    "(allow container_t http_port_t (tcp_socket (name_bind))) (allow sandbox_t http_port_t (tcp_socket (name_connect)))"
+    "(allow sandbox_t spare_port_t (tcp_socket (name_connect)))"
+)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "verdict", "says"),
+    [
+        ("spare_port_t", "http_port_t", "more-permissive", "port tcp 8000: {} -> {}; 1 domain more may bind it"),
+        ("http_port_t", "spare_port_t", "less-permissive", "port tcp 8000: {} -> {}; 1 domain fewer may bind it"),
+    ],
+)
+def test_a_port_goes_the_way_of_who_may_use_it(differ: Differ, a: str, b: str, verdict: str, says: str) -> None:
+    texts = [f"{PORTS}(portcon tcp 8000 (system_u object_r {type_} ((s0) (s0))))" for type_ in (a, b)]
+    found = differ(*texts)
+    assert found.verdict == verdict
+    assert found.witness is not None
+    assert found.witness.text == says.format(a, b)
+
+
+def test_a_port_that_another_entry_labels_alike_is_no_difference(differ: Differ) -> None:
+    wide = f"{PORTS}(portcon tcp (8000 8010) (system_u object_r spare_port_t ((s0) (s0))))"
+    found = differ(wide, f"{wide}(portcon tcp 8000 (system_u object_r spare_port_t ((s0) (s0))))")
+    assert (found.verdict, found.relation.silent) == (
+        "equivalent",
+        ("port tcp 8000: the type is the same without this entry",),
+    )
+
+
+def test_a_port_that_had_no_type_counts_both_ways(differ: Differ) -> None:
+    assert (
+        differ(PORTS, f"{PORTS}(portcon tcp 8000 (system_u object_r http_port_t ((s0) (s0))))").verdict
+        == "incomparable"
+    )
