@@ -14,6 +14,8 @@ from polkit.review.on_policy import Names, by_statement
 from polkit.review.stated import and_others
 
 _SHOWN = 8
+_USERS = "unpriv_userdomain"
+"""Attribute of the domains of users' logins: reference policy, Fedora."""
 Pair = tuple[str, str]
 
 
@@ -59,7 +61,7 @@ class _Writers:
         if type_ not in self._known:
             sides = (type_, *self._names.attributes(type_), *self._policy.attributes(type_))
             self._known[type_] = writers(self._policy, sides) | self._stated.get(type_, set())
-        found = [one for one in sorted(self._known[type_] - {domain}) if self._is_less(domain, one)]
+        found = sorted((one for one in self._known[type_] - {domain} if self._is_less(domain, one)), key=self._order)
         itself = [domain] if with_itself and domain in self._known[type_] else []
         return (*itself, *found)
 
@@ -67,6 +69,10 @@ class _Writers:
         if self._names.is_own(writer) or self._powers.why(writer) or not self._names.is_domain(writer):
             return False
         return not (self._is_container(writer) and self._is_container(domain))
+
+    def _order(self, domain: str) -> tuple[bool, bool, str]:
+        """Containers first, then users, as those whom a reader trusts least."""
+        return not self._is_container(domain), _USERS not in self._policy.attributes(domain), domain
 
     def _is_container(self, domain: str) -> bool:
         if self._policy.is_container_domain(domain) or domain in self._names.bases:
