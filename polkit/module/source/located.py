@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import NamedTuple, Optional
 
 from polkit.errors import SourceError
@@ -13,7 +14,7 @@ from polkit.module.headers import Headers
 from polkit.module.source.conditions import both, negated
 from polkit.module.source.expanding import LARGEST_EXPANDED, expand_marked, new_mark
 from polkit.module.source.render import block_frame, render_source
-from polkit.module.source.statements import NOTHING, Block, Call, Requirement, Rule, Source, Statement
+from polkit.module.source.statements import NOTHING, Block, Call, Label, Requirement, Rule, Source, Statement
 from polkit.module.source.te import read_te
 from polkit.module.te_reading import NameSet
 
@@ -117,7 +118,7 @@ class _Walk:
 
     def _leaf(self, one: Statement, context: _Context, via: str = "") -> str:
         self.leaves.append(_Leaf(one, context, via))
-        text = render_source((one,))
+        text = "" if isinstance(one, Label) else render_source((one,))  # what m4 makes of a label is no source
         said = f"require {{\n{text}\n}}" if context.required else text
         return f"{self.mark}{len(self.leaves) - 1}@\n{said}\n\n"
 
@@ -243,7 +244,8 @@ def _expanded(name: str, walk: _Walk, text: str, headers: Headers) -> Reading:
         read, misread = _read_apart(pieces, name, leaves)
     unknown: list[Call] = []
     found: list[Located] = []
-    for number, one in read:
+    labels = [(number, leaves[number].statement) for number, _ in pieces if isinstance(leaves[number].statement, Label)]
+    for number, one in sorted([*read, *labels], key=itemgetter(0)):
         for inner in _chosen((one,), frozenset(), leaves[number].context):
             if isinstance(inner.statement, Call):
                 unknown.append(replace(inner.statement, line=leaves[number].statement.line))

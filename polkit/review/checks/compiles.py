@@ -16,6 +16,8 @@ from polkit.review.findings import Finding, Fix, Place
 from polkit.review.materials import SourceText
 
 _PLACED = re.compile(r".*?:(\d+)(?::(\d+))?: (.*)\Z", re.DOTALL)
+_MOST = 8
+"""So many calls that make no statement are told; of a source for another policy all may be."""
 _GOES_ON = "no statement goes on with "
 """How our reader begins where a grammar has no place for a word."""
 _NOTHING_IN_FORCE = "What the compiler refuses is no module: nothing of it is in force on any host."
@@ -79,7 +81,7 @@ def find(case: Case) -> Iterator[Finding]:
         if case.problem is not None or isinstance(error, ReachesOutError):
             count += 1
             yield _refused(name, error)
-    for name, misread in case.read.misread:
+    for name, misread in case.read.misread[:_MOST]:
         count += 1
         yield _misread(case, name, misread.line, misread.column, misread.text)
     for text in case.sources:

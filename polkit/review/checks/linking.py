@@ -78,19 +78,31 @@ def _taken(case: Case) -> Iterator[Finding]:
     policy = case.policy
     if policy is None or not policy.knows_neverallows:
         return
+    if any(policy.module_priorities(one.name) for one in case.modules):
+        return  # that is the module itself, where the policy without it was not built
+    taken: dict[str, Located] = {}
     for one in case.statements:
         for name in declared_by(one.statement):
             if name.kind in (TYPE, BOOLEAN) and has(policy, name):
-                yield Finding(
-                    id="PK005",
-                    severity="high",
-                    confidence="high",
-                    place=place_of(one),
-                    title=f"The policy has {name.name} already, and the module declares it again",
-                    why=_WHY,
-                    fix=Fix(f"Require {name.name} in place of declaring it, or give yours another name."),
-                    evidence=(one.written,),
-                )
+                taken.setdefault(name.name, one)
+    for file in dict.fromkeys(one.file for one in taken.values()):
+        yield _taken_in({name: one for name, one in taken.items() if one.file == file})
+
+
+def _taken_in(taken: dict[str, Located]) -> Finding:
+    """One finding for the names of one file."""
+    names = list(taken)
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return Finding(
+        id="PK005",
+        severity="high",
+        confidence="high",
+        place=place_of(taken[names[0]]),
+        title=f"The policy has {shown} already, and the module declares {'it' if len(names) == 1 else 'them'} again",
+        why=_WHY,
+        fix=Fix("Require in place of declaring, or use other names."),
+        evidence=tuple(f"line {one.line}: {one.written}" for one in taken.values())[:16],
+    )
 
 
 def _in_words(lines: list[str]) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from polkit.module import Definition, Headers, NameSet, find_headers, read_heade
 from polkit.module.source import (
     Call,
     Head,
+    Label,
     Located,
     Requirement,
     Rule,
@@ -47,6 +48,7 @@ ifdef(`distro_debian',`allow a_t b_t:dir search;',`allow a_t b_t:dir write;')
 if (one || two) { dontaudit a_t { b_t -a_t }:file_class_set ~{ getattr }; }
 unheard_of(a_t, b_t)
 type_transition a_t b_t:process a_t;
+genfscon proc /a gen_context(system_u:object_r:a_t,s0)
 """
 
 
@@ -91,6 +93,8 @@ def test_a_statement_stands_where_its_author_says_it(headers: Headers) -> None:
     assert {"file", "lnk_file", "chr_file"} <= set(classes.names)
     assert reading.unknown == (Call("unheard_of", ("a_t", "b_t")),)
     assert reading.unknown[0].line == 14
+    (label,) = [one for one in reading.statements if isinstance(one.statement, Label)]
+    assert (label.line, label.statement) == (16, Label("genfscon", "proc /a", (("system_u:object_r:a_t", "s0"),)))
     (head,) = [one for one in reading.statements if isinstance(one.statement, Head)]
     assert (head.line, head.via, head.statement) == (1, "policy_module", Head("example", "1.2"))
 
