@@ -65,9 +65,10 @@ def _forbid(gate: Forbid, name: str, granted: Newly) -> GateResult:
         if one.structural and one.target not in gate.target:
             continue  # no module that has a type of files can do without
         perms = forbidden.perms(one.source, one.target, one.tclass, one.perms)
-        hit = granted.new(one._replace(perms=perms)) if perms else one
-        if perms and hit.perms:
-            hits.append(hit)
+        if perms:
+            hit = granted.new(one._replace(perms=perms))
+            hit = hit if one.source in gate.source else granted.beyond_base(hit)
+            hits += [hit] if hit.perms else []
     note = f" Note: {unknown}." if unknown else ""
     return _concluded(name, "forbid", hits, granted, f"The module allows none of it.{note}", note)
 

@@ -89,7 +89,7 @@ class Newly:
         """Without what rules of the policy give on types of the module, and without what a domain of the module has in
         place of its base."""
         return tuple(
-            found for one in self.every if not one.standing and (found := self._beyond_base(self.new(one))).perms
+            found for one in self.every if not one.standing and (found := self.beyond_base(self.new(one))).perms
         )
 
     def place(self, grant: Grant) -> Optional[Place]:
@@ -167,8 +167,8 @@ class Newly:
     def _own_domains(self) -> frozenset[str]:
         return frozenset(type_ for type_ in self.own if "domain" in {*self.own[type_], *self.changed.attributes(type_)})
 
-    def _beyond_base(self, grant: Grant) -> Grant:
-        """Without the permissions that the base has, too."""
+    def beyond_base(self, grant: Grant) -> Grant:
+        """Without what a domain of the module has, or others have on it, in place of its base."""
         source, target = (self._bases.get(one, one) for one in grant[:2])
         if (source, target) == grant[:2] or None in (self.policy.type_name(source), self.policy.type_name(target)):
             return grant

@@ -95,6 +95,19 @@ def test_what_comes_with_an_attribute_is_a_grant(held: Holder) -> None:
     assert broken.place is not None and broken.place.line in (2, 3, 4)
 
 
+@pytest.mark.heavy
+def test_what_a_domain_inherits_counts_where_the_domain_is_named(
+    repository: Path, policy_root: Path, tmp_path: Path
+) -> None:
+    """container_t may open disks while container_use_devices is on, and so may what inherits from it."""
+    config, module = tmp_path / "gates.toml", repository / "modules/vllm-cuda"
+    gate = "[[gates.forbid]]\ntarget = ['fixed_disk_device_t']\n"
+    config.write_text(f"{gate}{gate}source = ['vllm_cuda_t']\n")
+    anyone, named = review(ReviewRequest(str(module), str(policy_root), config=config)).gates
+    assert (anyone.ok, named.ok) == (True, False)
+    assert "while container_use_devices" in named.accesses[0]
+
+
 def test_what_every_file_is_open_to_counts_where_the_type_is_named(held: Holder) -> None:
     text = "(type own_t)(typeattributeset file_type (own_t))"
     assert only(held("[[gates.forbid]]\ntarget = ['file_type']\n", text)).ok is True
