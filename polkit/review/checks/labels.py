@@ -150,8 +150,8 @@ def _again(one: Entry, two: Entry) -> Finding:
         "high",
         one.labelled.place,
         f"{one.label.pattern} stands again at {where.text}",
-        "The same entry is there twice. It does no harm until one of the two is changed; then which of them counts is left "
-        "to chance.",
+        "The same entry is there twice. It does no harm until one of the two is changed; then which of them counts is "
+        "left to chance.",
         Fix("Leave one out."),
     )
 
