@@ -299,9 +299,17 @@ def test_what_only_a_level_refused_is_told_from_what_nothing_refuses(find: Finde
     assert sorted(one.place.line for one in found if one.id == "PK010") == [3, 6, 7, 8]
 
 
-def test_a_constraint_that_no_level_satisfies_is_named(built: Finder) -> None:
-    text = te("allow sandbox_t data_t:file execute;", file="execute")
-    assert [one.id for one in built(text, "PK014")] == []
+def test_a_constraint_that_no_level_satisfies_makes_a_rule_void(repository: Path, tmp_path: Path) -> None:
+    source, policy = repository / "tests/policy/sources/constraints.conf", tmp_path / "policy.31"
+    subprocess.run(["checkpolicy", "-M", "-c", "31", "-o", policy, source], check=True, stdout=subprocess.DEVNULL)
+    text = te(
+        "allow two_t one_t:file { name_type eq_user };\nallow one_t two_t:file { name_type eq_user };",
+        file="name_type eq_user",
+    )
+    (found,) = on(policy, tmp_path, False)(text.replace("role system_r; ", ""), "PK014")
+    assert (found.severity, found.confidence, found.place.line) == ("medium", "high", 3)
+    assert "two_t in every case" in found.title
+    assert "t1 == { free_t one_t }" in found.why
 
 
 def test_a_container_domain_without_its_categories_is_less_confined(find: Finder) -> None:
