@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from debian_sources import sources
+from hypothesis import HealthCheck, given, settings
+from source_worlds import SOURCES
 
 from polkit.errors import SourceError
 from polkit.module import Definition, Headers, NameSet, find_headers, read_headers
@@ -27,6 +29,7 @@ from polkit.module.source import (
     locate_te,
     read_te,
     reading_te,
+    render_source,
 )
 
 MODULES = Path(__file__).resolve().parents[3] / "modules"
@@ -179,3 +182,21 @@ def test_all_of_debians_sources_are_located_as_they_are_after_m4(headers: Header
     wanted = [(name, text) for name, text in found if not any(word in text for word in LABELLING)][::5]
     assert len(wanted) > 70
     assert sum(compared(name, text, headers) for name, text in wanted) > 100_000
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(SOURCES)
+def test_what_no_macro_stands_in_is_the_same_with_m4_and_without(
+    headers: Headers, statements: tuple[Statement, ...]
+) -> None:
+    source = read_te(render_source((*statements, Call("of_no_one", ("x",)))), "drawn.te")
+    with_m4, without = reading_te(source, headers), reading_te(source, None)
+
+    assert with_m4.misread == ()
+    assert [(place(one), one.statement) for one in with_m4.statements] == [
+        (place(one), one.statement) for one in without.statements
+    ]
+
+
+def place(one: Located) -> tuple[int, int, str, str, str, bool]:
+    return one.line, one.column, one.written, one.via, one.condition, one.optional
