@@ -17,10 +17,10 @@ _BUILDS = {
     "none": "not built with it",
 }
 VERDICTS = {
-    "equivalent": "allows the same as",
-    "less-permissive": "allows less than",
-    "more-permissive": "allows more than",
-    "incomparable": "allows or handles things that the other does not, and lacks others, beside",
+    "equivalent": "allows the same as {}",
+    "less-permissive": "allows less than {}",
+    "more-permissive": "allows more than {}",
+    "incomparable": "allows, or handles, some things that {} does not, and lacks others that it has",
 }
 """What a module does, by the verdict of ``diff`` beside its older form."""
 GROUP_TITLES = {
@@ -221,7 +221,7 @@ def _against_sentence(review: Review) -> Optional[str]:
     if found is None:
         return None
     witness = f": {found.witness.text}" if found.witness is not None else ""
-    return f"It {VERDICTS[found.verdict]} {found.a.path}{witness}."
+    return f"It {VERDICTS[found.verdict].format(found.a.path)}{witness}."
 
 
 def _grave(counts: Counter[str]) -> list[str]:

@@ -27,7 +27,7 @@
       one.row.hidden = !fits;
       shown += fits ? 1 : 0;
     });
-    count.textContent = shown === rows.length ? rows.length + " rules" : shown + " of " + rows.length + " rules";
+    count.textContent = (shown === rows.length ? "" : shown + " of ") + rows.length + (rows.length === 1 ? " rule" : " rules");
   }
 
   function key(one, column) {
