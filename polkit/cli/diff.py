@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Optional
 
 import click
@@ -23,6 +24,9 @@ import click
     help="As which of its targets a bundle counts; of a package with a module for each of several policies, the "
     "directory.",
 )
+@click.option(
+    "--headers", type=click.Path(path_type=Path), metavar="DIR", help="Interfaces, if not with the policy or here."
+)
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("-v", "--verbose", is_flag=True, help="Every rule, where there are many.")
@@ -32,6 +36,7 @@ def command(
     policy: Optional[str],
     store: Optional[str],
     target: Optional[str],
+    headers: Optional[Path],
     format_: str,
     quiet: bool,
     verbose: bool,
@@ -52,7 +57,7 @@ def command(
     from polkit.cli.reading import with_phases
     from polkit.review import diff, diff_text
 
-    found = with_phases(lambda phase: diff(a, b, policy, store, target, phase), quiet)
+    found = with_phases(lambda phase: diff(a, b, policy, store, target, phase, headers), quiet)
     if format_ == "json":
         sys.stdout.write(diff_text(found))
     else:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from polkit.bundle import cil_of
 from polkit.errors import CompileError, MissingDependency, SourceError
@@ -40,6 +40,17 @@ _MACROS = re.compile(r"^\s*policy_module\s*\(", re.MULTILINE)
 _FC_MACROS = re.compile(r"\b(?:gen_context|ifn?def)\(")
 
 
+class Interfaces(NamedTuple):
+    """Where the interfaces that sources call are looked for: in the directory that was ``named``, else below roots."""
+
+    roots: tuple[Path, ...] = (Path("/"),)
+    named: Optional[Path] = None
+
+    def find(self) -> Path:
+        """The directory. Raises SourceError where the named one holds none, MissingDependency where no root does."""
+        return find_headers(self.named, self.roots)
+
+
 def forms_of(files: Iterable[Held]) -> dict[str, dict[str, Held]]:
     """The files of each module, by its name and their suffix."""
     found: dict[str, dict[str, Held]] = {}
@@ -48,9 +59,9 @@ def forms_of(files: Iterable[Held]) -> dict[str, dict[str, Held]]:
     return found
 
 
-def compiled(forms: Mapping[str, Held], mls: bool, roots: tuple[Path, ...]) -> ModuleFile:
+def compiled(forms: Mapping[str, Held], mls: bool, interfaces: Interfaces) -> ModuleFile:
     """The module that its files make: of several forms the one that would be installed. ``mls``: for a policy with
-    levels. ``roots``: where the interfaces that a source calls are looked for.
+    levels. ``interfaces``: where those that a source calls are looked for.
 
     Raises CompileError for a source that does not compile, SourceError for what can't be read as what it is called,
     MissingDependency without the compilers, or without the interfaces where some are called.
@@ -58,7 +69,7 @@ def compiled(forms: Mapping[str, Held], mls: bool, roots: tuple[Path, ...]) -> M
     suffix = next(one for one in _PREFERRED if one in forms)
     held = forms[suffix]
     if suffix == ".te":
-        return _of_source(held, forms, mls, roots)
+        return _of_source(held, forms, mls, interfaces)
     name = checked_name(held.stem, held.name)
     if suffix == ".cil":
         return ModuleFile(name, ".cil", held.content, held.text)
@@ -67,7 +78,7 @@ def compiled(forms: Mapping[str, Held], mls: bool, roots: tuple[Path, ...]) -> M
         content = _unpacked(held)
     elif suffix == ".mod":
         labels = forms[".fc"] if ".fc" in forms else Held(f"{name}.fc", b"")
-        content = _packaged(held, name, _contexts(labels, mls, roots))
+        content = _packaged(held, name, _contexts(labels, mls, interfaces))
     return _package(name, content, held.name)
 
 
@@ -111,13 +122,13 @@ def _packaged(held: Held, name: str, contexts: str) -> bytes:
         return (room / "out.pp").read_bytes()
 
 
-def _of_source(te: Held, forms: Mapping[str, Held], mls: bool, roots: tuple[Path, ...]) -> ModuleFile:
+def _of_source(te: Held, forms: Mapping[str, Held], mls: bool, interfaces: Interfaces) -> ModuleFile:
     text = _in_ascii(te.text)
     name, source = _about(te, text)
-    contexts = _contexts(forms[".fc"], mls, roots) if ".fc" in forms else ""
+    contexts = _contexts(forms[".fc"], mls, interfaces) if ".fc" in forms else ""
     headers = None
     if source is not None and asks_m4(source):
-        headers = _headers_for(forms.get(".if"), roots)
+        headers = _headers_for(forms.get(".if"), interfaces)
     try:
         content = build_package(
             name, text if headers is None else expand_te(text, te.name, headers), contexts, mls, None
@@ -127,17 +138,17 @@ def _of_source(te: Held, forms: Mapping[str, Held], mls: bool, roots: tuple[Path
             raise
         if headers is not None:
             raise _placed(error, text, source, headers, mls) from None
-        content = _with_words(error, name, text, source, contexts, mls, roots)
+        content = _with_words(error, name, text, source, contexts, mls, interfaces)
     return ModuleFile(name, ".pp", content, cil_of(content, name))
 
 
 def _with_words(
-    error: CompileError, name: str, text: str, source: Source, contexts: str, mls: bool, roots: tuple[Path, ...]
+    error: CompileError, name: str, text: str, source: Source, contexts: str, mls: bool, interfaces: Interfaces
 ) -> bytes:
     """The package of a source that did not compile as it is, and calls nothing, but may have words that stand for sets
     of permissions or classes (``read_file_perms``). Raises ``error`` where it has none."""
     try:
-        headers = headers_of(find_headers(roots=roots))
+        headers = headers_of(interfaces.find())
     except MissingDependency:
         raise error from None
     expanded = expand_te(text, source.name, headers)
@@ -190,9 +201,9 @@ def _own_name(source: Source) -> Optional[str]:
     return None
 
 
-def _headers_for(own: Optional[Held], roots: tuple[Path, ...]) -> Headers:
+def _headers_for(own: Optional[Held], interfaces: Interfaces) -> Headers:
     """The distribution's interfaces, and those of the module's own ``.if``."""
-    headers = headers_of(find_headers(roots=roots))
+    headers = headers_of(interfaces.find())
     if own is None:
         return headers
     text = _in_ascii(own.text)
@@ -208,7 +219,7 @@ def headers_of(directory: Path) -> Headers:
     return read_headers(directory)
 
 
-def _contexts(fc: Held, mls: bool, roots: tuple[Path, ...]) -> str:
+def _contexts(fc: Held, mls: bool, interfaces: Interfaces) -> str:
     """The file contexts as a module package holds them."""
     text = _in_ascii(fc.text)
     if not _FC_MACROS.search(text):
@@ -216,7 +227,7 @@ def _contexts(fc: Held, mls: bool, roots: tuple[Path, ...]) -> str:
     entries = read_fc(text, fc.name)
     options = {"enable_mcs": ""}
     if any(isinstance(one, FileBlock) for one in entries):
-        options = dict(headers_of(find_headers(roots=roots)).options)
+        options = dict(headers_of(interfaces.find()).options)
     return "".join(_context_lines(entries, options, mls))
 
 

@@ -117,9 +117,11 @@ def diff(
     store: Optional[str] = None,
     target: Optional[str] = None,
     phase: Phase = lambda text: None,
+    headers: Optional[Path] = None,
 ) -> Difference:
     """Compare two modules, bundles or policies. ``policy`` and ``store`` name what modules are put onto, ``target``
-    which target of a bundle counts. ``phase`` is told what takes a while.
+    which target of a bundle counts. ``phase`` is told what takes a while. ``headers``: a directory of the
+    interfaces that sources call, instead of the policy's or this host's.
 
     Modules are built into copies of the policy; nothing is installed. Raises UsageError without a policy where one is
     needed, SourceError for what can't be read, CompileError for a module that does not compile or link,
@@ -141,7 +143,7 @@ def diff(
     files = locate(policy, store)
     roots = (*((files.root,) if files.root is not None else ()), Path("/"))
     one, other = (
-        read_policy(spec) if is_whole else read_module(spec, info.mls, target, roots)
+        read_policy(spec) if is_whole else read_module(spec, info.mls, target, roots, headers)
         for spec, is_whole in zip(named, whole)
     )
     build = "binary" if files.store is None else "store"

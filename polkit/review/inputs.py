@@ -58,9 +58,11 @@ def read_policy(spec: str) -> Compared:
         raise SourceError(f"{files.policy}: {error.strerror}") from error
 
 
-def read_module(spec: str, mls: bool, target: Optional[str], roots: tuple[Path, ...]) -> Compared:
+def read_module(
+    spec: str, mls: bool, target: Optional[str], roots: tuple[Path, ...], headers: Optional[Path] = None
+) -> Compared:
     """What ``read_materials`` reads, to be compared. Raises as that does, and for a source that is no module."""
-    found = read_materials(spec, mls, target, roots)
+    found = read_materials(spec, mls, target, roots, headers)
     return compared(found)
 
 

@@ -15,7 +15,7 @@ from polkit.bundle import Released, read_released, released_module
 from polkit.config import load_config
 from polkit.errors import PolkitError, SourceError, UsageError
 from polkit.policy import ModuleFile
-from polkit.review.compiling import compiled, forms_of
+from polkit.review.compiling import Interfaces, compiled, forms_of
 from polkit.review.files import SUFFIXES, Held, of_directory, suffix_of, with_partners
 from polkit.review.packages import PACKAGES, of_package
 from polkit.review.revisions import PREFIX, of_revision
@@ -58,20 +58,25 @@ class Materials:
 
 
 def read_materials(
-    spec: str, mls: bool, target: Optional[str] = None, roots: tuple[Path, ...] = (Path("/"),)
+    spec: str,
+    mls: bool,
+    target: Optional[str] = None,
+    roots: tuple[Path, ...] = (Path("/"),),
+    headers: Optional[Path] = None,
 ) -> Materials:
     """The modules and sources of a ``.te`` (with the ``.fc`` and ``.if`` beside it), ``.cil``, ``.pp``, ``.pp.bz2`` or
     ``.mod`` file, a directory with some of them, a module project, an RPM or Debian package, ``git:REV:PATH``, or what
     a bundle has for ``target``.
 
     ``mls``: it is for a policy with levels. ``roots``: where the interfaces that sources call are looked for, first
-    the policy's own root. Raises SourceError for what can't be read, UsageError for what is none of these and for a
-    bundle with several targets, CompileError for a file that is not what it is called, MissingDependency without the
-    compilers.
+    the policy's own root, unless ``headers`` names their directory. Raises SourceError for what can't be read,
+    UsageError for what is none of these and for a bundle with several targets, CompileError for a file that is not what
+    it is called, MissingDependency without the compilers.
     """
+    interfaces = Interfaces(roots, headers)
     if spec.startswith(PREFIX):
         files, own = of_revision(spec)
-        return gathered(spec, "git", files, mls, roots, own is not None)
+        return gathered(spec, "git", files, mls, interfaces, own is not None)
     path = Path(spec)
     is_directory = _is_directory(path)
     if _is_bundle(path, is_directory):
@@ -79,18 +84,18 @@ def read_materials(
     if is_directory:
         own = _own_name(path)
         files = of_directory(path, own)
-        return gathered(spec, "directory" if own is None else "project", files, mls, roots, own is not None)
+        return gathered(spec, "directory" if own is None else "project", files, mls, interfaces, own is not None)
     if path.suffix in PACKAGES:
-        return gathered(spec, path.suffix[1:], of_package(path, target), mls, roots)
+        return gathered(spec, path.suffix[1:], of_package(path, target), mls, interfaces)
     suffix = suffix_of(path.name)
     if not suffix:
         raise UsageError(f"{spec} is no module", _HOW)
     kind = {".pp.bz2": "pp"}.get(suffix, suffix[1:])
-    return gathered(spec, kind, with_partners(path), mls, roots)
+    return gathered(spec, kind, with_partners(path), mls, interfaces)
 
 
 def gathered(
-    shown: str, kind: str, files: tuple[Held, ...], mls: bool, roots: tuple[Path, ...], from_source: bool = False
+    shown: str, kind: str, files: tuple[Held, ...], mls: bool, interfaces: Interfaces, from_source: bool = False
 ) -> Materials:
     """What the files of one place come to. ``from_source``: a compiled form beside a source does not count.
 
@@ -103,7 +108,7 @@ def gathered(
         if not kept.keys() - {".fc", ".if"}:
             continue
         try:
-            modules.append(compiled(kept, mls, roots))
+            modules.append(compiled(kept, mls, interfaces))
         except PolkitError as error:
             if not sources:
                 raise

@@ -99,7 +99,8 @@ def review(request: ReviewRequest, phase: Optional[Phase] = None) -> Review:
     against = None
     if request.against is not None:
         say("comparing with the older form")
-        against = diff(request.against, request.module, _named_policy(request), request.store, request.target)
+        named = _named_policy(request)
+        against = diff(request.against, request.module, named, request.store, request.target, headers=request.headers)
     policy = case.policy
     return Review(
         materials=case.materials,
@@ -123,14 +124,15 @@ def _case(request: ReviewRequest, config: Config, say: Phase) -> Iterator[Case]:
     """The case of a request; the build runs beside whatever is done in the block, and is gone after it."""
     if request.policy == "none":
         headers = partial(known_headers, request.headers)
-        yield Case(read_materials(request.module, True, request.target), config, headers, lambda: None, lambda: None)
+        materials = read_materials(request.module, True, request.target, headers=request.headers)
+        yield Case(materials, config, headers, lambda: None, lambda: None)
         return
     files = locate(request.policy, request.store)
     say("reading the policy")
     loaded = load_policy(request.policy, request.store)
     assert loaded.info is not None  # there is a policy
     roots = () if files.root is None else (files.root,)
-    materials = read_materials(request.module, loaded.info.mls, request.target, (*roots, Path("/")))
+    materials = read_materials(request.module, loaded.info.mls, request.target, (*roots, Path("/")), request.headers)
     headers = partial(known_headers, request.headers, roots)
     with ExitStack() as running:
         build: Callable[[], Optional[Beside]] = lambda: None  # noqa: E731 - replaced where something is built

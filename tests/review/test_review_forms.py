@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from polkit.errors import CompileError, MissingDependency, PolkitError, SourceError, UsageError
-from polkit.module import build_package, run_tool
+from polkit.module import build_package, find_headers, run_tool
 from polkit.review import Materials, diff, read_materials
 from tests.minimize.proof_worlds import te
 
@@ -78,7 +78,13 @@ def test_a_source_that_is_no_module_is_there_with_its_problem(tmp_path: Path, po
     assert isinstance(found.problem, CompileError)
     assert "nvidia_device_t" in found.problem.output or "container_t" in found.problem.output
     (tmp_path / "mine.te").write_text(MACROS)
-    assert isinstance(read(tmp_path / "mine.te", tmp_path).problem, MissingDependency)
+    path = str(tmp_path / "mine.te")
+    assert isinstance(read(path, tmp_path).problem, MissingDependency)
+    (tmp_path / "mine.if").write_text(OWN_INTERFACE)
+    named = find_headers(roots=(policy_root,))
+    assert read_materials(path, True, None, (tmp_path,), named).problem is None
+    with pytest.raises(SourceError, match="holds no policy headers"):
+        diff(path, path, str(policy_root), headers=tmp_path)
 
 
 def test_a_mistake_is_told_where_its_author_made_it(tmp_path: Path, policy_root: Path) -> None:
