@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Optional
 
 from polkit.policy.beside import Beside, built_beside
-from polkit.policy.between import Between, DefaultChange, WrittenChange, between, mirrored
+from polkit.policy.between import Between, DefaultChange, WrittenChange, between, mirrored, with_labels_of
 from polkit.policy.booleans import read_booleans
 from polkit.policy.booting import BootPolicy, LocalPort, load_booted, policy_to_boot
 from polkit.policy.by_label import OBJECTS, PORT_USES, LabelEffect, label_effect
@@ -147,6 +147,7 @@ __all__ = [
     "store_without",
     "succession",
     "what_if",
+    "with_labels_of",
     "writers",
     "written_and_executed",
 ]

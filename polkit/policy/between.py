@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -133,6 +133,16 @@ def between_loaded(
         if labels[0] == labels[1] or mains[0] is None or mains[1] is None
         else (lines_in_order(mains[0], not any(built)), lines_in_order(mains[1], not any(built))),
     )
+
+
+def with_labels_of(found: Between, file_contexts: Optional[Path], old: Iterable[str], new: Iterable[str]) -> Between:
+    """The same with the entries that modules set, where no module store says what comes of them: ``old`` and ``new``,
+    each among those of the policy that both were put onto."""
+    before, after = frozenset(old), frozenset(new)
+    lines = None
+    if file_contexts is not None:
+        lines = lines_in_order(file_contexts, True, before), lines_in_order(file_contexts, True, after)
+    return replace(found, labels_added=_apart(after, before), labels_removed=_apart(before, after), label_lines=lines)
 
 
 def mirrored(found: Between) -> Between:

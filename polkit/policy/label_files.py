@@ -99,13 +99,13 @@ def listed(file_contexts: Path, added: Added) -> tuple[ListedLabel, ...]:
     )
 
 
-def lines_in_order(file_contexts: Path, homes: bool) -> tuple[LabelLine, ...]:
-    """Every entry, those that decide over others after them; the main file's as the module store sorts them, whatever
-    their order there. ``homes``: with those of home directories."""
+def lines_in_order(file_contexts: Path, homes: bool, more: Iterable[str] = ()) -> tuple[LabelLine, ...]:
+    """Every entry, those that decide over others after them; the main file's, with ``more`` among them, as the module
+    store sorts them, whatever their order there. ``homes``: with those of home directories."""
     beside = [
         file_contexts.with_name(file_contexts.name + suffix) for suffix in ((_HOMES,) if homes else ()) + (_LOCAL,)
     ]
-    found = [line for _, line in _keyed(_lines(file_contexts))]
+    found = [line for _, line in _keyed((*_lines(file_contexts), *_lines_of(more)))]
     found += [line for path in beside for line in _lines(path)]
     exact = [precedence(line.pattern, "")[0] for line in found]
     return tuple(
@@ -183,7 +183,11 @@ def _write(path: Path, lines: Iterable[_Line]) -> None:
 
 
 def _lines(path: Path) -> Iterator[_Line]:
-    for text in _text(path).splitlines():
+    yield from _lines_of(_text(path).splitlines())
+
+
+def _lines_of(texts: Iterable[str]) -> Iterator[_Line]:
+    for text in texts:
         words = text.split()
         if len(words) in (2, 3) and not words[0].startswith("#"):
             yield _Line(words[0], words[1] if len(words) == 3 else "", words[-1], text)

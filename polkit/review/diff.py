@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional, Union
@@ -26,6 +26,7 @@ from polkit.policy import (
     locate,
     mirrored,
     sensitive_types,
+    with_labels_of,
 )
 from polkit.review.inputs import Compared, is_policy, read_module, read_policy
 from polkit.review.meaning import Relation, relation_of
@@ -153,17 +154,13 @@ def diff(
         chosen = tuple(side.files or made for side, made in zip((one, other), built))
         found = between(chosen[0], chosen[1], (not whole[0], not whole[1]))
     if build == "binary":
-        found = _with_own_labels(found, one, other)
+        found = with_labels_of(found, files.file_contexts, _labels_of(one), _labels_of(other))
     return concluded(one, other, str(files.policy), build, found)
 
 
-def _with_own_labels(found: Between, a: Compared, b: Compared) -> Between:
-    """Without a module store, the labels that the modules themselves set are compared."""
-    old, new = (
-        {line for module in side.modules for line in as_file_contexts(read_claims(module.cil).contexts).splitlines()}
-        for side in (a, b)
-    )
-    return replace(found, labels_added=tuple(sorted(new - old)), labels_removed=tuple(sorted(old - new)))
+def _labels_of(side: Compared) -> list[str]:
+    """The entries of file contexts that its modules set."""
+    return [line for one in side.modules for line in as_file_contexts(read_claims(one.cil).contexts).splitlines()]
 
 
 def concluded(a: Compared, b: Compared, policy: Optional[str], build: str, found: Between) -> Difference:

@@ -99,16 +99,27 @@ def test_who_executes_a_file_enters_another_domain(differ: Differ) -> None:
     assert "enters another domain" in found.witness.text
 
 
-def test_without_other_entries_beside_it_a_label_counts_both_ways(host: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_contexts", [True, False])
+def test_without_a_store_labels_are_looked_up_where_there_are_any(
+    host: Path, tmp_path: Path, with_contexts: bool
+) -> None:
     (binary,) = host.glob("etc/selinux/*/policy/policy.*")
-    shutil.copy(binary, tmp_path / "alone")
-    for side, type_ in (("a", "data_t"), ("b", "shadow_t")):
+    place = tmp_path / "root" / binary.parent.relative_to(host)
+    place.mkdir(parents=True)
+    shutil.copy(binary, place)
+    if with_contexts:
+        contexts = next(host.glob("etc/selinux/*/contexts/files/file_contexts"))
+        beside = tmp_path / "root" / contexts.parent.relative_to(host)
+        beside.mkdir(parents=True)
+        shutil.copy(contexts, beside)
+    for side, type_ in (("a", "default_t"), ("b", "data_t")):
         (tmp_path / side).mkdir()
         (tmp_path / side / "mine.cil").write_text("(allow container_t data_t (file (read)))" + label("/opt/x", type_))
-    found = diff(tmp_path / "a/mine.cil", tmp_path / "b/mine.cil", str(tmp_path / "alone"))
-    assert found.verdict == "incomparable"
+    found = diff(tmp_path / "a/mine.cil", tmp_path / "b/mine.cil", str(tmp_path / "root"))
+    assert found.build == "binary"
     assert found.labels is not None
-    assert {one.way for one in found.labels} == {"both"}
+    assert {one.way for one in found.labels} == {"more" if with_contexts else "both"}
+    assert found.verdict == ("more-permissive" if with_contexts else "incomparable")
 
 
 ENTRIES = [
