@@ -82,7 +82,7 @@ def _denied(gate: Denied, name: str, granted: Newly) -> GateResult:
     found: Answer = still_denied(gate, asked, case.labels)
     place = found.place
     if place is None and found.broken:
-        place = next((where for one in found.broken if (where := granted.place(one)) is not None), Place(case.file))
+        place = next((where for one in found.broken if (where := granted.place(one)) is not None), None)
     note = f" Note: {unknown}." if unknown else ""
     return GateResult(name, "denied", found.ok, f"{found.why}{note}", place, _listed(found.broken))
 

@@ -13,10 +13,10 @@ from itertools import islice, product
 from typing import NamedTuple, Optional
 
 from polkit.minimize import GateNames
-from polkit.model import EQUAL_LEVELS, SELF, Party
+from polkit.model import SELF
 from polkit.module import NameSet
 from polkit.module.source import Declaration, Located, Rule
-from polkit.policy import STRUCTURAL, Access, Rectangle, TargetPolicy, load_policy
+from polkit.policy import STRUCTURAL, Rectangle, TargetPolicy, load_policy
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Place
 from polkit.review.on_policy import names_of
@@ -130,7 +130,7 @@ class Newly:
         for change, source, target in self.case.built.between.gained:
             for name in (source, target, change.target):
                 if name not in known:
-                    known[name] = old.type_name(name) is not None or old.has_attribute(name)
+                    known[name] = bool(old.types(name))
             standing = not known[change.target] and known[source] and known[target]
             lies = change.tclass == _ON_WHAT_IT_LIES and change.source in self._own_objects
             structural = lies or (standing and target in STRUCTURAL)
@@ -175,12 +175,15 @@ class Newly:
         have = self.policy.allowed(source, target, grant.tclass)
         kept = tuple(one for one in grant.perms if one not in have)
         if grant.condition:
-            kept = tuple(one for one in kept if not self._under_booleans(source, target, grant.tclass, one))
+            had = frozenset[str]().union(*(one.allowed(source, target, grant.tclass) for one in self._otherwise))
+            kept = tuple(one for one in kept if one not in had)
         return grant._replace(perms=kept)
 
-    def _under_booleans(self, source: str, target: str, tclass: str, perm: str) -> bool:
-        one, other = Party("", "", source), Party("", "", target)
-        return bool(self.policy.decide(Access(one, other, tclass, perm, EQUAL_LEVELS)).booleans)
+    @cached_property
+    def _otherwise(self) -> tuple[TargetPolicy, ...]:
+        """The policy with all booleans on and with all off: what a rule under one of them gives, one of the two has."""
+        names = self.policy.booleans
+        return tuple(self.policy.with_booleans(dict.fromkeys(names, value)) for value in (True, False))
 
 
 def _pairs(access: Rectangle) -> Iterator[tuple[str, str]]:
