@@ -6,6 +6,7 @@ import json
 from typing import Any, Optional
 
 from polkit import __version__
+from polkit.model import PolicyInfo
 from polkit.review.catalogue import KINDS
 from polkit.review.checks import selint
 from polkit.review.diff import Difference
@@ -22,34 +23,19 @@ SCHEMA = "polkit.review/1"
 def review_object(review: Review) -> dict[str, Any]:
     """The review as what ``json`` writes."""
     grants = grants_of(review)
-    counts = by_severity(review.findings)
     first = headline(review)
     return {
         "schema": SCHEMA,
         "toolkit": __version__,
         "module": _module(review),
-        "policy": None
-        if review.policy is None
-        else {
-            "path": review.policy.path,
-            "sha256": review.policy.sha256,
-            "version": review.policy.version,
-            "mls": review.policy.mls,
-            "handle_unknown": review.policy.handle_unknown,
-        },
+        "policy": _policy(review.policy),
         "selint": selint.version(),
         "build": review.build,
         "verdict": review.verdict,
         "headline": {"tone": first.tone, "word": first.word, "text": first.text},
         "summary": list(summary(review, grants)),
         "exit_code": review.exit_code,
-        "figures": {
-            "findings": {severity: counts[severity] for severity in SEVERITIES},
-            "accesses_added": None if review.change is None else sum(row.accesses for row in grants),
-            "accesses_removed": None
-            if review.change is None
-            else sum(len(entry.perms) for entry in review.change.removed),
-        },
+        "figures": _figures(review, grants),
         "findings": [_finding(one) for one in review.findings],
         "ignored": len(review.ignored),
         "ignored_findings": [{**_finding(one.finding), "reason": one.reason} for one in review.ignored],
@@ -76,6 +62,27 @@ def _module(review: Review) -> dict[str, Any]:
         "modules": [one.name for one in shown.modules],
         "sources": [one.name for one in shown.sources],
         "problem": None if shown.problem is None else str(shown.problem),
+    }
+
+
+def _policy(policy: Optional[PolicyInfo]) -> Optional[dict[str, Any]]:
+    if policy is None:
+        return None
+    return {
+        "path": policy.path,
+        "sha256": policy.sha256,
+        "version": policy.version,
+        "mls": policy.mls,
+        "handle_unknown": policy.handle_unknown,
+    }
+
+
+def _figures(review: Review, grants: tuple[Grant, ...]) -> dict[str, Any]:
+    counts, change = by_severity(review.findings), review.change
+    return {
+        "findings": {severity: counts[severity] for severity in SEVERITIES},
+        "accesses_added": None if change is None else sum(row.accesses for row in grants),
+        "accesses_removed": None if change is None else sum(len(entry.perms) for entry in change.removed),
     }
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 
+from polkit.review.catalogue import KINDS
 from polkit.review.diff import DOMAIN, EXISTING, GROUPS, TYPE, Difference
 from polkit.review.findings import SEVERITIES, Finding
 from polkit.review.reports.grants import Grant, own_types
@@ -198,7 +199,7 @@ def _finding_sentence(review: Review) -> str:
         mild = f", and {rest} of low severity or for information" if rest else ""
         return f"The review has no finding of medium severity or more{mild}{ignored}."
     listed = _listed(_grave(by_severity(failing)))
-    first = failing[0]
+    first = min(failing, key=lambda one: (-SEVERITIES.index(one.severity), -SEVERITIES.index(KINDS[one.id].severity)))
     return f"The review has {listed}{ignored}; first among them, in {first.place.text}: {first.title.rstrip('.')}."
 
 

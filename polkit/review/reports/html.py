@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from polkit import __version__
 from polkit.model import safe_lines
 from polkit.review.catalogue import KINDS
-from polkit.review.findings import SEVERITIES
 from polkit.review.reports.drawing import draw
 from polkit.review.reports.facts import (
     GROUP_TITLES,
@@ -34,6 +33,7 @@ _MOST_ROWS = 3000
 """Rows of a table: a browser sorts so many without a pause."""
 _MOST_EDGES = 400
 _MOST_SINCE = 300
+_SIGNS = {"high": "\u25b2", "medium": "\u25c6", "low": "\u25cf", "info": "\u25cb", "": ""}
 _TEMPLATES = files("polkit.review.reports") / "templates"
 
 
@@ -42,38 +42,49 @@ def html(review: Review) -> str:
     Policy lets through one style and one script, by their hashes (CSP Level 3, 2.3.1)."""
     style, script = (_read(name) for name in ("page.css", "page.js"))
     grants = grants_of(review)
-    reach = reach_of(grants, own_types(review))
-    more, less = grants_since(review)
-    text = _template().render(
-        review=review,
+    csp = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
+    return _template().render(
+        {**_facts(review, grants), **_tables(review, grants)},
         style=style,
         script=script,
-        csp=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'",
+        csp=f"{csp}base-uri 'none'; form-action 'none'",
         version=__version__,
-        subject=subject(review),
-        headline=headline(review),
-        summary=summary(review, grants),
-        figures=figures(review, grants),
-        policy_line=policy_line(review),
-        what_next=what_next(review),
         kinds=KINDS,
-        severities=tuple(reversed(SEVERITIES)),
-        signs={"high": "\u25b2", "medium": "\u25c6", "low": "\u25cf", "info": "\u25cb", "": ""},
-        drawing=draw(reach),
-        edges=reach.edges[:_MOST_EDGES],
-        more_edges=max(len(reach.edges) - _MOST_EDGES, 0),
+        signs=_SIGNS,
         groups=GROUP_TITLES,
-        changes=other_changes(review.change),
-        since=[("+", one) for one in more[:_MOST_SINCE]] + [("-", one) for one in less[:_MOST_SINCE]],
-        more_since=max(len(more) - _MOST_SINCE, 0) + max(len(less) - _MOST_SINCE, 0),
-        changes_since=other_changes(review.against),
         verdicts=VERDICTS,
-        grants=sorted(grants, key=_by_weight)[:_MOST_ROWS],
-        more_grants=max(len(grants) - _MOST_ROWS, 0),
         gravity={risk: place for place, risk in enumerate(RISKS)},
     )
-    return str(text)
+
+
+def _facts(review: Review, grants: tuple[Grant, ...]) -> dict[str, Any]:
+    """What the page begins with."""
+    return {
+        "review": review,
+        "subject": subject(review),
+        "headline": headline(review),
+        "summary": summary(review, grants),
+        "figures": figures(review, grants),
+        "policy_line": policy_line(review),
+        "what_next": what_next(review),
+    }
+
+
+def _tables(review: Review, grants: tuple[Grant, ...]) -> dict[str, Any]:
+    """The graph and the tables, as long as a browser can be asked to show them, and how much was left out."""
+    reach = reach_of(grants, own_types(review))
+    more, less = grants_since(review)
+    return {
+        "drawing": draw(reach),
+        "edges": reach.edges[:_MOST_EDGES],
+        "more_edges": max(len(reach.edges) - _MOST_EDGES, 0),
+        "grants": sorted(grants, key=_by_weight)[:_MOST_ROWS],
+        "more_grants": max(len(grants) - _MOST_ROWS, 0),
+        "changes": other_changes(review.change),
+        "since": [(sign, one) for sign, rows in (("+", more), ("-", less)) for one in rows[:_MOST_SINCE]],
+        "more_since": sum(max(len(rows) - _MOST_SINCE, 0) for rows in (more, less)),
+        "changes_since": other_changes(review.against),
+    }
 
 
 def _by_weight(one: Grant) -> tuple[bool, int]:
