@@ -13,6 +13,7 @@ from polkit.config import Config, Forbid, Gates, load_config
 from polkit.minimize import Forbidden, GateNames, breaches
 from polkit.model import AccessSet, AvRule, InputSummary, ModuleSource, Plan, TypeDeclaration
 from polkit.policy import TargetPolicy, load_policy
+from tests.minimize.proof_worlds import build_root, prover, read, te
 
 OWN = TypeDeclaration("vllm_t", ("domain", "container_domain"))
 WEIGHTS = TypeDeclaration("vllm_model_t", ("file_type",))
@@ -113,3 +114,19 @@ def test_without_a_policy_a_gate_goes_by_names_alone() -> None:
     said = breaches(plan, ModuleSource("m", "1", AccessSet(rules=rules)), config, load_policy("none"))
     assert said == ("allow container_domain etc_t:file { read } is forbidden (forbid 1)",)
     assert breaches(plan, ModuleSource("m", "1", AccessSet(rules=rules)), config) == said
+
+
+def test_prove_holds_what_is_forbidden_against_what_the_module_does(tmp_path: Path) -> None:
+    """A rule on an attribute is one on each of its types, and the module's own type counts by what it joins."""
+    root = build_root(tmp_path / "root")
+    config = tmp_path / "gates.toml"
+    config.write_text("[[gates.forbid]]\nname = 'data'\nsource = ['container_domain']\ntarget = ['data_t']\n")
+    prove = prover(root, tmp_path)
+    broken = prove(te("allow container_t data_t:file read;", file="read"), read(), config=config)
+    assert broken.gates == ("allow container_t data_t:file { read } is forbidden (data)",)
+    assert broken.safe is False
+    config.write_text("[[gates.forbid]]\ntarget = ['data_t']\nexcept = ['container_t']\n")
+    assert prove(te("allow container_t data_t:file read;", file="read"), read(), config=config).gates == ()
+    config.write_text("[gates]\nno_new_grants_to_shared = true\n")
+    shared = prove(te("allow container_t data_t:file read;", file="read"), read(), config=config)
+    assert "container_t, a shared domain" in shared.gates[0]
