@@ -122,6 +122,24 @@ def test_a_source_that_has_m4_do_something_is_refused(tmp_path: Path, policy_roo
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("head", ["module mine 1.0;", "policy_module(mine, 1.0)"])
+def test_a_line_beyond_all_measure_is_refused(tmp_path: Path, policy_root: Path, head: str) -> None:
+    (tmp_path / "mine.te").write_bytes(f"{head}\n".encode() + b"x" * (20 << 20))
+    assert isinstance(read(tmp_path / "mine.te", policy_root).problem, PolkitError)
+    (tmp_path / "mine.te").write_bytes(f"{head}\n".encode() + b"x " * (50 << 20))
+    with pytest.raises(SourceError, match="larger than 64 MiB"):
+        read(tmp_path / "mine.te", policy_root)
+
+
+@pytest.mark.heavy
+def test_an_interface_without_end_is_ended(tmp_path: Path, policy_root: Path) -> None:
+    (tmp_path / "mine.te").write_text("policy_module(mine, 1.0)\nmine_reads(x)\n")
+    (tmp_path / "mine.if").write_text("interface(`mine_reads',`mine_reads($1$1) mine_reads($1)')\n")
+    problem = read(tmp_path / "mine.te", policy_root).problem
+    assert isinstance(problem, SourceError)
+    assert "m4 " in str(problem)
+
+
 def test_a_directory_gives_each_of_its_modules(host: Path, tmp_path: Path, package: bytes) -> None:
     place = tmp_path / "some"
     place.mkdir()
