@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
 from polkit.config import Config
-from polkit.errors import CompileError, MissingDependency, SourceError
+from polkit.errors import CompileError, MissingDependency, SourceError, UsageError
 from polkit.model import PolicyInfo
 from polkit.module.source import Head, Located, Requirement, Rule, render_source
 from polkit.policy import (
@@ -128,8 +128,8 @@ def review_host(
     """Review every module of a store above the distribution's priority. ``policy`` and ``store`` as everywhere: this
     host's, or those of a root.
 
-    Raises MissingDependency where there is no policy or no module store, SourceError for a store that can't be read,
-    CompileError where it does not build without its local modules.
+    Raises UsageError for ``none``, MissingDependency where there is no policy or no module store, SourceError for a
+    store that can't be read, CompileError where it does not build without its local modules.
     """
     say = phase or (lambda text: None)
     files = _located(policy, store)
@@ -151,6 +151,8 @@ def review_host(
 
 def _located(policy: str, store: Optional[str]) -> PolicyFiles:
     """Where the policy lies; whoever may not look into its directories is told so, and not to get a policy."""
+    if policy == "none":
+        raise UsageError("--host reviews a host's module store, which has a policy", _HOW_TO_NAME_ONE)
     try:
         return locate(policy, store)
     except (SourceError, MissingDependency) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from polkit.errors import MissingDependency, SourceError
+from polkit.errors import MissingDependency, SourceError, UsageError
 from polkit.policy import locate
 from polkit.review import HostModule, HostReview, host_review_object, host_review_text, review_host
 from tests.bundle.making import semodule, snapshot
@@ -172,6 +172,8 @@ def test_without_a_store_it_is_said_how_to_name_one(host: Path, tmp_path: Path) 
     with pytest.raises(MissingDependency, match="there is no module store") as caught:
         review_host(str(root))
     assert "--store" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="a host's module store"):
+        review_host("none")
 
 
 @pytest.mark.parametrize("place", ["var/lib/selinux/*", "etc/selinux/*/policy", "etc/selinux"])
