@@ -6,7 +6,6 @@ import json
 from typing import Any, Optional
 
 from polkit import __version__
-from polkit.model import PolicyInfo
 from polkit.review.catalogue import KINDS
 from polkit.review.checks import selint
 from polkit.review.diff import Difference
@@ -28,7 +27,7 @@ def review_object(review: Review) -> dict[str, Any]:
         "schema": SCHEMA,
         "toolkit": __version__,
         "module": _module(review),
-        "policy": _policy(review.policy),
+        "policy": None if review.policy is None else dict(vars(review.policy)),
         "selint": selint.version(),
         "build": review.build,
         "verdict": review.verdict,
@@ -62,18 +61,6 @@ def _module(review: Review) -> dict[str, Any]:
         "modules": [one.name for one in shown.modules],
         "sources": [one.name for one in shown.sources],
         "problem": None if shown.problem is None else str(shown.problem),
-    }
-
-
-def _policy(policy: Optional[PolicyInfo]) -> Optional[dict[str, Any]]:
-    if policy is None:
-        return None
-    return {
-        "path": policy.path,
-        "sha256": policy.sha256,
-        "version": policy.version,
-        "mls": policy.mls,
-        "handle_unknown": policy.handle_unknown,
     }
 
 

@@ -83,7 +83,7 @@ def _results(review: Review, lines: dict[str, list[str]]) -> Iterator[dict[str, 
 
 
 def _result(one: Finding, review: Review, lines: dict[str, list[str]], seen: Counter[str]) -> dict[str, Any]:
-    text = [one.title, one.why, one.fix.text, *(f"# {command}" for command in one.fix.commands)]
+    text = [f"{one.title.rstrip('.')}.", one.why, one.fix.text, *(f"# {command}" for command in one.fix.commands)]
     result: dict[str, Any] = {
         "ruleId": one.id,
         "level": _LEVELS[one.severity],
