@@ -56,7 +56,7 @@ def built(host: Path, tmp_path: Path) -> Finder:
 @pytest.mark.heavy
 @pytest.mark.parametrize("directory", BAD, ids=lambda one: one.name)
 def test_what_is_wrong_with_a_seeded_module_is_found_where_it_stands(find: Finder, directory: Path) -> None:
-    expected = read_toml((directory / "expect.toml").read_text(), "expect.toml")
+    expected = read_toml(directory / "expect.toml", "expect.toml")
     found = find((directory / expected["file"]).read_text(), name=expected["file"])
     assert (expected["id"], expected["line"]) in [(one.id, one.place.line) for one in found]
     assert all(one.place.line for one in found)
