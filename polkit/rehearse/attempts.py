@@ -110,7 +110,7 @@ def _attempt(
         if things is None:
             return None
         return Attempt(gate, perm, step(_ON_FILES[one.tclass, perm], path=one.path or things[-1].path), things)
-    if one.tclass == "process" and perm in _ON_PROCESSES and not one.path:
+    if one.tclass == "process" and perm in _ON_PROCESSES and policy.role_has_type("system_r", target):
         other = Bystander(f"{name}-other", target)
         return Attempt(gate, perm, step(_ON_PROCESSES[perm], process=other.name), (), other)
     if source == target and (one.tclass, perm) in _ON_ITSELF:

@@ -61,6 +61,13 @@ class = "chr_file"
 perms = ["write"]
 
 [[gates.denied]]
+name = "no process"
+source = ["container_t"]
+target = ["etc_t"]
+class = "process"
+perms = ["signal"]
+
+[[gates.denied]]
 name = "mistyped"
 source = ["contianer_t"]
 target = ["shadow_t"]
@@ -105,6 +112,7 @@ def test_what_must_be_denied_is_asked_and_tried(
         "clock": True,
         "own": True,
         "every container": True,
+        "no process": True,
         "mistyped": None,
     }
     tried = {f"{name} {one.perm}": one.got for name in held for one in held[name].tried}
