@@ -27,17 +27,16 @@ _POWERS = (
     "kernel-device",
     "kernel-settings",
     "shadow",
-    "private-keys",
     "setbool",
     "runtime-exec",
     "runtime-socket",
     "host-executables",
     "audit-trail",
 )
-"""Of the risks, those that are about the whole host and that few domains may take."""
+"""Of the risks, those that are about the whole host and that few domains may take (private keys: a fifth)."""
 _LESSER = frozenset(("open", "setattr", "mounton", "ioctl", "sys_boot"))
 """Permissions of these risks that alone give no such power: containers and users' programs have them."""
-_OF_USERS = frozenset(("removable_device_t", "ssh_home_t", "gpg_secret_t", "user_cron_spool_t"))
+_OF_USERS = frozenset(("removable_device_t", "user_cron_spool_t"))
 """What belongs to one user, or is handed in by one."""
 UNCONFINED = "unconfined"
 _NO_DOMAIN = ("the policy has no such type", "it is no domain")
@@ -97,6 +96,18 @@ class Powers:
         if real not in self._why:
             self._why[real] = privileged_because(self._rules, real)
         return self._why[real]
+
+    def enterers(self, domain: str) -> frozenset[str]:
+        """The domains that rules let change into one by executing a program, without those that nothing holds."""
+        rules, real = self._rules, self._rules.facts.canonical(domain)
+        wanted, bit = rules.facts.sides.get(real, frozenset()), rules.bit("process", "transition")
+        names = {
+            name
+            for name, row in rules.index.allow.get("process", {}).items()
+            if any(row[target] & bit for target in wanted & row.keys())
+        }
+        found = {member for name in names for member in rules.facts.members(name)}
+        return frozenset(one for one in found - {real} if not self.why(one))
 
     def brought_by(self, attribute: str) -> tuple[str, ...]:
         """See ``brought_by``."""

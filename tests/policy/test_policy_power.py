@@ -27,7 +27,7 @@ def test_confined_domains_have_no_power_over_the_host(powers: Powers) -> None:
 
 
 def test_what_a_domain_may_do_to_the_host_is_named_gravest_first(powers: Powers) -> None:
-    assert powers.of("passwd_t") == ("shadow", "private-keys")
+    assert powers.of("passwd_t") == ("shadow",)
     assert powers.of("unconfined_t")[:2] == (UNCONFINED, "memory")
     assert set(powers.of("unconfined_t")) <= {UNCONFINED, *risk_ids()}
 

@@ -93,9 +93,7 @@ def test_what_the_stronger_domain_may_do_is_named(found: Finder) -> None:
     )
     findings = found(body, required)
     assert ids(findings) == [("PK027", "high"), ("PK020", "high"), ("PK020", "medium")]
-    assert findings[-1].evidence == (
-        "user_t -> passwd_t: gains password hashes, private keys of the host or its users",
-    )
+    assert findings[-1].evidence == ("user_t -> passwd_t: gains password hashes",)
 
 
 # -- PK021, PK022, PK023 ----------------------------------------------------------------------------------------------

@@ -5,12 +5,12 @@ after a change in memory.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 
-from polkit.module.source import Located
 from polkit.policy import WRITING, Powers, TargetPolicy, writers
 from polkit.review.case import Case, place_of
-from polkit.review.findings import Finding, Fix
-from polkit.review.on_policy import Names, by_statement
+from polkit.review.findings import Finding, Fix, Place
+from polkit.review.on_policy import Names
 from polkit.review.stated import and_others
 
 _SHOWN = 8
@@ -20,12 +20,13 @@ Pair = tuple[str, str]
 
 
 def find(case: Case) -> Iterator[Finding]:
-    """One finding a statement and kind."""
+    """One finding a place and kind: a macro may say it in several rules."""
     if case.names is None:
         return
     world = _Writers(case, case.names)
-    for where, parts in by_statement(case.rules):
-        new = [one for part in parts if part.access.tclass == "file" for one in part.new]
+    rules = sorted((one for one in case.rules if one.access.tclass == "file"), key=lambda one: place_of(one.where))
+    for where, parts in groupby(rules, key=lambda one: place_of(one.where)):
+        new = [one for part in parts for one in part.new]
         entered = {
             (one.source, one.target): world.of(one.source, one.target) for one in new if "entrypoint" in one.perms
         }
@@ -86,13 +87,13 @@ def _who(found: Mapping[Pair, tuple[str, ...]]) -> str:
     return names[0] + and_others(len(names) - 1)
 
 
-def _entrypoint(where: Located, found: Mapping[Pair, tuple[str, ...]]) -> Finding:
+def _entrypoint(place: Place, found: Mapping[Pair, tuple[str, ...]]) -> Finding:
     (domain, type_), who = next(iter(found.items()))
     return Finding(
         id="PK021",
         severity="high",
         confidence="high",
-        place=place_of(where),
+        place=place,
         title=f"A file that {_who(found)} may write is an entry point of {domain}",
         why=(
             f"What {who[0]} writes into a file of {type_} runs in {domain} the next time that somebody starts it there."
@@ -110,13 +111,13 @@ def _entrypoint(where: Located, found: Mapping[Pair, tuple[str, ...]]) -> Findin
     )
 
 
-def _execmod(where: Located, found: Mapping[Pair, tuple[str, ...]]) -> Finding:
+def _execmod(place: Place, found: Mapping[Pair, tuple[str, ...]]) -> Finding:
     (domain, type_), who = next(iter(found.items()))
     return Finding(
         id="PK022",
         severity="high",
         confidence="high",
-        place=place_of(where),
+        place=place,
         title=f"{domain} may run modified code of {type_}, which {_who(found)} may write",
         why=(
             f"With execmod {domain} runs pages of a file after it changed them in memory, so that no check of the file"

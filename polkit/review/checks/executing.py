@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from polkit.module.source import Located
 from polkit.policy import EXECUTING, WRITING, given_between, written_and_executed
 from polkit.review.case import Case, place_of
-from polkit.review.findings import Finding, Fix
+from polkit.review.findings import Finding, Fix, Place
 from polkit.review.on_policy import Names, PolicyRule
 
 _SHOWN = 8
@@ -15,7 +14,7 @@ Pair = tuple[str, str]
 
 
 def find(case: Case) -> Iterator[Finding]:
-    """One finding a statement that completes the two halves, whichever rule gives the other one."""
+    """One finding a place that completes the two halves, whichever rule gives the other one."""
     names = case.names
     if names is None:
         return
@@ -28,14 +27,14 @@ def find(case: Case) -> Iterator[Finding]:
             if vector.perms & (WRITING | EXECUTING):
                 stated.setdefault((vector.source, vector.target), set()).update(vector.perms)
                 halves.append(((vector.source, vector.target), rule))
-    found: dict[Located, list[Pair]] = {}
+    found: dict[Place, list[Pair]] = {}
     seen: set[Pair] = set()
     for pair, rule in reversed(halves):  # the last half completes it
         if pair not in seen and _completes(names, pair, frozenset(stated[pair])):
-            found.setdefault(rule.where, []).append(pair)
+            found.setdefault(place_of(rule.where), []).append(pair)
         seen.add(pair)
-    for where in reversed(list(found)):
-        yield _finding(names, where, sorted(found[where]))
+    for place in reversed(list(found)):
+        yield _finding(names, place, sorted(found[place]))
 
 
 def _completes(names: Names, pair: Pair, stated: frozenset[str]) -> bool:
@@ -58,16 +57,18 @@ def _sides(names: Names, domain: str) -> frozenset[str]:
     return names.attributes(domain) | inherited | {domain}
 
 
-def _finding(names: Names, where: Located, pairs: list[Pair]) -> Finding:
+def _finding(names: Names, place: Place, pairs: list[Pair]) -> Finding:
+    does = {one: sorted(written_and_executed(names.policy, _sides(names, one))) for one, _ in pairs}
+    pairs = sorted(pairs, key=lambda pair: (bool(does[pair[0]]), pair))
     domain, type_ = pairs[0]
-    anyway = sorted(written_and_executed(names.policy, _sides(names, domain)))
+    anyway = does[domain]
     others = f" and {len(pairs) - 1} more" if len(pairs) > 1 else ""
     so_far = f" It may do so with {anyway[0]} anyway, so little is added." if anyway else ""
     return Finding(
         id="PK023",
         severity="low" if anyway else "medium",
         confidence="high",
-        place=place_of(where),
+        place=place,
         title=f"{domain} may write and execute {type_}{others}",
         why=(
             f"Whoever makes {domain} write a file of {type_} has it run what he wrote: the first step from a fault in a"

@@ -12,6 +12,10 @@ from polkit.review.findings import Finding, Fix
 from polkit.review.stated import and_others
 
 _SHOWN = 8
+_STARTERS = frozenset(("inetd_t", "crond_t", "system_cronjob_t", "system_dbusd_t", "svc_run_t"))
+"""They start services that do more than themselves: it is what they are for."""
+_HELPED = 10
+"""A domain that so many others enter already is a helper, made to be started by who may do less (chkpwd_t, kmod_t)."""
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -50,6 +54,10 @@ class _Strength:
         joined = self._names.attributes(domain)
         return tuple(dict.fromkeys(one for name in sorted(joined) for one in self._old.brought_by(name)))
 
+    def is_helper(self, domain: str) -> bool:
+        """Many domains of the policy enter it without the module."""
+        return not self._names.is_own(domain) and len(self._old.enterers(domain)) >= _HELPED
+
     def why(self, domain: str) -> str:
         """Why a domain is past the policy, empty for one that is not."""
         if self._is_built or not self._names.is_own(domain):
@@ -63,17 +71,20 @@ def _finding(case: Case, one: Located, statement: Transition, strength: _Strengt
     powers, why = strength.of(result), strength.why(result)
     weaker = {
         source: more
-        for source in sorted(case.names.of(statement.sources))
-        if (more := _more(powers, strength.before(source))) and not strength.why(source)
+        for source in sorted(case.names.of(statement.sources) - _STARTERS)
+        if (more := _more(powers, strength.before(source)))
+        and not strength.why(source)
+        and not _is_there(case, source, statement, result)
     }
     if not weaker:
         return None
     who, more = next(iter(weaker.items()))
     others = and_others(len(weaker) - 1)
-    grave = bool(why) or any(power in OVER_THE_KERNEL for power in more)
+    level = 2 if why or any(power in OVER_THE_KERNEL for power in more) else 1
+    level -= UNCONFINED not in more and strength.is_helper(result)
     return Finding(
         id="PK020",
-        severity="high" if grave else "medium",
+        severity=("low", "medium", "high")[level],
         confidence="high" if case.built is not None else "medium",
         place=place_of(one),
         title=f"{who}{others} may change into {result}, which may do more",
@@ -87,6 +98,15 @@ def _finding(case: Case, one: Located, statement: Transition, strength: _Strengt
         ),
         evidence=tuple(f"{source} -> {result}: gains {_listed(gains)}" for source, gains in weaker.items())[:_SHOWN],
     )
+
+
+def _is_there(case: Case, source: str, statement: Transition, result: str) -> bool:
+    """The policy has the transition without the module; known where it was built."""
+    if case.built is None or case.names is None:
+        return False
+    there = case.built.between.process_transitions[0]
+    targets = case.names.of(statement.targets)
+    return bool(targets) and all(f"type_transition {source} {target}:process {result};" in there for target in targets)
 
 
 def _more(powers: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
