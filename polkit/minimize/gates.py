@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Optional
 
-from polkit.config import Config, Gates
+from polkit.config import Config, Forbid, Gates
 from polkit.minimize.forbidden import Forbidden, GateNames, allow_text, gate_name
 from polkit.model import RISKS, SELF, AvRule, ModuleSource, Plan
 from polkit.policy import TargetPolicy, load_policy
@@ -59,18 +59,27 @@ def _forbidden(source: Optional[ModuleSource], gates: Gates) -> tuple[str, ...]:
 
 
 def _forbidden_accesses(rules: tuple[AvRule, ...], gates: Gates, names: GateNames) -> Iterator[str]:
-    """A rule on an attribute is one on each of its types; it is told as it is written."""
+    """What is forbidden, and what must be denied where its target is named. A rule on an attribute is one on each of
+    its types; it is told as it is written."""
     for number, gate in enumerate(gates.forbid, 1):
-        forbidden = Forbidden(gate, names)
-        for rule in rules:
-            found: set[str] = set()
-            for source in names.types((rule.source,)):
-                targets = (source,) if rule.target == SELF else names.types((rule.target,))
-                for target in targets:
-                    found.update(forbidden.perms(source, target, rule.tclass, rule.perms))
-            if found:
-                text = allow_text(rule.source, rule.target, rule.tclass, sorted(found))
-                yield f"{text} is forbidden ({gate_name(gate.title, 'forbid', number)})"
+        for text in _broken_by(rules, Forbidden(gate, names), names):
+            yield f"{text} is forbidden ({gate_name(gate.title, 'forbid', number)})"
+    for number, denied in enumerate(gates.denied, 1):
+        if denied.target:
+            same = Forbid("", denied.source, denied.target, (denied.tclass,), denied.perms, denied.besides)
+            for text in _broken_by(rules, Forbidden(same, names), names):
+                yield f"{text} must be denied ({gate_name(denied.title, 'denied', number)})"
+
+
+def _broken_by(rules: tuple[AvRule, ...], forbidden: Forbidden, names: GateNames) -> Iterator[str]:
+    for rule in rules:
+        found: set[str] = set()
+        for source in names.types((rule.source,)):
+            targets = (source,) if rule.target == SELF else names.types((rule.target,))
+            for target in targets:
+                found.update(forbidden.perms(source, target, rule.tclass, rule.perms))
+        if found:
+            yield allow_text(rule.source, rule.target, rule.tclass, sorted(found))
 
 
 def _to_shared(rules: tuple[AvRule, ...], config: Config, names: GateNames) -> Iterator[str]:

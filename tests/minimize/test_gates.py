@@ -54,6 +54,14 @@ def test_what_is_forbidden_is_named_with_its_gate(policy: TargetPolicy, tmp_path
     assert all(broken in one and one.endswith("(no GPU)") for one in said)
 
 
+def test_what_must_be_denied_is_no_rule_of_the_module(policy: TargetPolicy, tmp_path: Path) -> None:
+    gate = "[[gates.denied]]\nsource = ['domain']\ntarget = ['device_node']\nclass = 'chr_file'\nperms = ['write']\n"
+    assert sentences(policy, gate, tmp_path, GPU) == (
+        "allow vllm_t xserver_misc_device_t:chr_file { write } must be denied (denied 1)",
+    )
+    assert sentences(policy, f"{gate}except = ['vllm_t']\n", tmp_path, GPU) == ()
+
+
 def test_a_rule_on_an_attribute_or_self_is_one_on_each_type(policy: TargetPolicy, tmp_path: Path) -> None:
     gate = "[[gates.forbid]]\ntarget = ['shadow_t']\nperms = ['read']\n[[gates.forbid]]\nperms = ['execheap']\n"
     rules = (("vllm_t", "file_type", "file", "open read"), ("vllm_t", "self", "process", "execheap"))
