@@ -152,9 +152,9 @@ def _has_in_some_state(names: Names, source: str, target: str, tclass: str, perm
 
 
 def _by_statements(case: Case, names: Names) -> Iterator[Finding]:
-    bounds = _bounds(case)
+    bounds, new = _bounds(case), names.new
     for rule in case.rules:
-        for one in names.policy.forbidden(rule.access, names.new):
+        for one in names.policy.forbidden(rule.access, new):
             if not any(join.type == one.source and one.text in _exempted(names, join) for join in names.joins):
                 vector = Vector(one.source, one.target, rule.access.tclass, frozenset(one.perms))
                 yield _finding(_Broken("neverallow", place_of(rule.where), one.text), [vector], "medium")

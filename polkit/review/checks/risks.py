@@ -9,7 +9,7 @@ from polkit.module.source import Located
 from polkit.policy import Risk, assess
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
-from polkit.review.on_policy import Names, Vector, by_statement, in_part
+from polkit.review.on_policy import Names, PolicyRule, Vector, by_statement, counted, in_part
 
 _SHOWN = 16
 
@@ -26,7 +26,7 @@ def find(case: Case) -> Iterator[Finding]:
                 for risk, perms in _risks(names, one).items():
                     risky.setdefault(risk, []).append(one._replace(perms=frozenset(perms)))
         for risk, vectors in risky.items():
-            yield _finding(where, risk, vectors, all(part.is_whole for part in parts))
+            yield _finding(where, parts, risk, vectors)
 
 
 def _risks(names: Names, one: Vector) -> dict[Risk, set[str]]:
@@ -42,8 +42,11 @@ def _risks(names: Names, one: Vector) -> dict[Risk, set[str]]:
     return found
 
 
-def _finding(where: Located, risk: Risk, vectors: list[Vector], is_whole: bool) -> Finding:
+def _finding(where: Located, parts: tuple[PolicyRule, ...], risk: Risk, vectors: list[Vector]) -> Finding:
     sources = sorted({one.source for one in vectors})
+    is_whole = all(part.is_whole for part in parts)
+    every = len(frozenset[str]().union(*(part.access.sources for part in parts)))
+    who = in_part(sources, 2) if is_whole else f"{counted(every, 'type')}, such as {sources[0]},"
     targets = sorted({one.target for one in vectors})
     to = "itself" if sources == targets else in_part(targets, 2)
     condition = f" It is so while {where.condition}." if where.condition else ""
@@ -52,7 +55,7 @@ def _finding(where: Located, risk: Risk, vectors: list[Vector], is_whole: bool) 
         severity=risk.severity,
         confidence="high" if is_whole and not where.condition else "medium",
         place=place_of(where),
-        title=f"{_sentence(risk.what)} ({risk.id}): {in_part(sources, 2)} on {to}",
+        title=f"{_sentence(risk.what)} ({risk.id}): {who} on {to}",
         why=f"{_sentence(risk.why)} ({risk.reference}).{condition} {_weight(risk)}",
         fix=Fix(_advice(risk, sources)),
         evidence=tuple(one.text for one in vectors[:_SHOWN]),
