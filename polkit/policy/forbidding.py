@@ -5,6 +5,7 @@ A module may bring types of its own; of those it is told which attributes they j
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Optional
 
@@ -14,6 +15,7 @@ from polkit.policy.rules import Rules
 from polkit.policy.store_neverallows import Neverallows
 
 _PROCESSES = "domain"
+_SOURCE = re.compile(r"neverallow (?P<others>~?)(?P<names>\{[^}]*\}|\S+) ")
 NewTypes = Mapping[str, tuple[str, ...]]
 
 
@@ -23,7 +25,7 @@ def forbidden(neverallows: Neverallows, rules: Rules, asked: Rectangle, new: New
     found = []
     for rule in neverallows.rules().get(asked.tclass, ()):
         perms = asked.perms & rule.perms
-        sources = frozenset(one for one in asked.sources if _covers(rule, one, rules, new)) if perms else frozenset()
+        sources = frozenset(one for one in asked.sources if _covers(rule, one, new)) if perms else frozenset()
         first = _first(rule, sources, asked, perms, rules) if sources else None
         if first is not None:
             found.append(first)
@@ -48,24 +50,23 @@ def exempted(
             if attribute in rule.exempting
             and attribute != _PROCESSES
             and not rule.sources.isdisjoint(processes)
-            and _covers(rule, type_, rules, new)
+            and _covers(rule, type_, new)
         )
     )
 
 
-def _covers(rule: Neverallow, type_: str, rules: Rules, new: NewTypes) -> bool:
-    """The sources of a rule hold a type. What a rule says of a type that the policy lacks is told by a rule that has
-    every type, or every domain, but those of the attributes that it leaves out."""
+def _covers(rule: Neverallow, type_: str, new: NewTypes) -> bool:
+    """The sources of a rule hold a type. Of a type that the policy lacks, its attributes and the rule as it is written
+    tell: ``~{ a }`` and ``*`` hold every type, ``{ domain -a }`` those of the attribute, but who joins ``a``."""
     if type_ not in new:
         return type_ in rule.sources
     if not rule.exempting.isdisjoint(new[type_]):
         return False
-    facts = rules.facts
-    left_out = frozenset[str]().union(*(facts.members(name) for name in rule.exempting))
-    if facts.attributes.keys() - left_out <= rule.sources:
-        return True
-    processes = facts.types.get(_PROCESSES, frozenset())
-    return _PROCESSES in new[type_] and bool(processes) and processes - left_out <= rule.sources
+    written = _SOURCE.match(rule.text)
+    if written is None:
+        return False
+    named = {word for word in written["names"].strip("{}").split() if not word.startswith("-")}
+    return bool(written["others"]) or "*" in named or not named.isdisjoint((type_, *new[type_]))
 
 
 def _first(

@@ -54,6 +54,14 @@ def test_an_attribute_exempts_who_was_covered(real):
     assert real.exempted("httpd_t", "cert_type", frozenset()) == ()
 
 
+def test_an_attribute_that_the_binary_lost_still_exempts(real):
+    assert real.types("mmap_low_domain_type") == frozenset()
+    (text,) = real.exempted("httpd_t", "mmap_low_domain_type", frozenset())
+    assert text == "neverallow { domain -mmap_low_domain_type } self:memprotect { mmap_zero };"
+    assert real.exempted("my_t", "mmap_low_domain_type", frozenset({"domain"})) == (text,)
+    assert real.exempted("my_t", "mmap_low_domain_type", frozenset({"file_type"})) == ()
+
+
 def test_constraints_are_asked_of_the_types_alone(real):
     (level,) = real.constraints_on("container_t", "container_file_t", "file", "read")
     assert (level.kind, level.unknown) == ("mlsconstrain", True)
