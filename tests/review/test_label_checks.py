@@ -91,6 +91,10 @@ def test_what_many_share_is_too_much(labels: Labels) -> None:
     assert said(found) == [("PK031", severity, line) for line, severity in enumerate(BROAD.values(), 1)]
 
 
+def test_what_the_policy_says_itself_changes_nothing(labels: Labels) -> None:
+    assert labels("/var/lib(/.*)? var_lib_t", "/etc/shadow.* -- shadow_t", "/srv/.* var_t") == []
+
+
 def test_what_a_wide_entry_takes_over_is_counted(labels: Labels) -> None:
     (found,) = labels("/opt/.* app_data_t")
     assert "entries for paths inside, and loses 1 of them" in found.why

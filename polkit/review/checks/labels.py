@@ -30,6 +30,8 @@ def find(case: Case) -> Iterator[Finding]:
     entries = {(one.labelled.place, one.label): one for one in world.entries}
     for one in labels_of(case):
         entry = entries.get((one.place, one.entry))
+        if entry is not None and _is_the_policys(world, entry):
+            continue
         broad = too_broad(one, world if entry is not None else None)
         relabelled = None if entry is None else relabels(world, entry)
         if broad is not None:
@@ -38,6 +40,12 @@ def find(case: Case) -> Iterator[Finding]:
             yield relabelled
         if entry is not None and broad is None:
             yield from _not_deciding(world, entry, relabelled)
+
+
+def _is_the_policys(world: LabelWorld, entry: Entry) -> bool:
+    """The policy has the same entry with the same type: it changes nothing."""
+    said = (entry.label.pattern, entry.label.kind, world.policy.type_name(entry.type))
+    return any((one.pattern, one.kind, one.type) == said for one in world.theirs_at(entry))
 
 
 def _not_deciding(world: LabelWorld, entry: Entry, relabelled: Optional[Finding]) -> Iterator[Finding]:
