@@ -20,10 +20,11 @@ from polkit.module.tools import run_tool
 MAKING = ("call", "blockinherit")
 """The statements that stand for others."""
 _SECONDS = 20
+_TRANSITIONS = ("typetransition", "typechange", "typemember")
 _SIDES = {
     **dict.fromkeys(("allow", "dontaudit", "auditallow", "neverallow"), (0, 1)),
     **dict.fromkeys(("allowx", "dontauditx", "auditallowx", "neverallowx"), (0, 1)),
-    **dict.fromkeys(("typetransition", "typechange", "typemember"), (0, 1, -1)),
+    **dict.fromkeys(_TRANSITIONS, (0, 1, -1)),
     **dict.fromkeys(("typebounds", "typepermissive", "typeattributeset"), (0, 1)),
     **dict.fromkeys(("roletype", "typealiasactual", "expandtypeattribute"), (1,)),
 }
@@ -98,7 +99,7 @@ class _Text:
                 inner = scope.within(str(one.items[-1]))
             elif one.word == "macro":
                 inner = scope.within(str(one.items[0]))
-                more = given.union(str(pair[-1]) for pair in one.items[1] if isinstance(pair, tuple))
+                more = given.union(str(pair[-1]) for pair in one.items[1] if isinstance(pair, tuple) and pair)
             elif one.word in ("booleanif", "tunableif"):
                 self.booleans.update(self._foreign(one.items, scope, given))
             yield replace(one, statements=tuple(self.kept(one.statements, inner, more)))
@@ -106,6 +107,8 @@ class _Text:
     def _asked(self, one: CilStatement, scope: Scope, given: frozenset[str]) -> bool:
         """Note the names of a statement; whether the tool is to see it."""
         word, items = one.word, one.items
+        if len(items) <= max((_ACCESSES.get(word, 0), 2 if word in _TRANSITIONS else 0)):
+            return False  # not of a form that CIL has
         if word in MAKING:
             if not self._defined(str(items[0])):
                 return False
@@ -122,7 +125,7 @@ class _Text:
             self.roles.update(self._foreign(items[place : place + 1], scope, given))
         if word in _ACCESSES and isinstance(items[_ACCESSES[word]], tuple):
             self._access(items[_ACCESSES[word]], scope, given)
-        elif word in ("typetransition", "typechange", "typemember"):
+        elif word in _TRANSITIONS:
             self._class(str(items[2]), (), scope, given)
         elif word.endswith("x") or word.startswith("permissionx"):
             said = items[-1]

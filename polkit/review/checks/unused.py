@@ -176,13 +176,15 @@ def _braced(one: Requirement) -> str:
 
 
 def _declarations(case: Case, text: SourceText, words: frozenset[str]) -> Iterator[Finding]:
+    told: set[tuple[str, str]] = set()
     for one in case.statements:
         said = one.statement
         if one.file != text.name or not isinstance(said, Declaration) or said.kind not in _DECLARED:
             continue
         (name,) = said.names.names
         used = {name, *said.aliases.names} & words
-        if not used and (not one.via or one.via in _DECLARED_BY_MACRO):
+        if not used and (said.kind, name) not in told and (not one.via or one.via in _DECLARED_BY_MACRO):
+            told.add((said.kind, name))
             yield _declaration(case, one, _KINDS.get(said.kind, said.kind), name)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from polkit.module import NameSet
@@ -162,3 +164,14 @@ def test_without_the_tool_calls_are_named_as_unresolved(monkeypatch: pytest.Monk
 
     assert [one.line for one in locate_cil(INHERITING, "inheriting.cil")] == [14]
     assert [one.line for one in unresolved_cil(INHERITING, "inheriting.cil")] == [11, 12, 13, 15, 16]
+
+
+ODD = """(call)|(blockinherit)|(typeattributeset)|(allow)|(macro m ())(call m)|(macro m (()))(call m)|(allow a b)
+(typetransition a b)|(allowx a b ())|(classpermissionset)|(booleanif () (true (call m)))|(in b (call m))"""
+
+
+@pytest.mark.parametrize("inside", re.split(r"[|\n]", ODD))
+def test_statements_of_no_form_are_passed_over(inside: str) -> None:
+    text = f"(macro m ((type x)) (allow x x (file (read))))\n(block b {inside})\n(call m (a_t))\n(type last)\n"
+
+    assert locate_cil(text, "odd.cil")[-1].statement == Declaration("type", names("last"))
