@@ -13,6 +13,7 @@ from polkit.policy.cache import entry_key, fetch, keep
 from polkit.policy.contents import Contents, read_everything
 from polkit.policy.encoding import pack, unpack
 from polkit.policy.locate import PolicyFiles
+from polkit.policy.protocols import import_setools
 from polkit.policy.statements import fetch_statements, keep_statements, pack_statements, unpack_statements
 from polkit.policy.target import LoadedPolicy, digest_of, loaded
 
@@ -42,6 +43,7 @@ def load_both(files: tuple[PolicyFiles, PolicyFiles], fresh: tuple[bool, bool]) 
     digests = digest_of(files[0].policy), digest_of(files[1].policy)
     kept = [None if is_fresh else _kept(sha256) for sha256, is_fresh in zip(digests, fresh)]
     if kept == [None, None] and digests[0] != digests[1] and len(os.sched_getaffinity(0)) > 1:
+        import_setools()  # once for both
         with other_process(partial(_everything, files[1].policy)) as answers:
             kept[0] = _Read(*read_everything(files[0].policy))
             with suppress(EOFError):  # it was ended, for want of memory perhaps: then this process reads it
