@@ -71,7 +71,10 @@ def read_claims(cil: str) -> Claims:
     whole = parse_at(b"(" + text.encode("utf-8", "replace") + b"\n)", 0)
     assert isinstance(whole, tuple)
     claims = Claims()
-    _read(whole, claims, "", False)
+    try:
+        _read(whole, claims, "", False)
+    except (IndexError, ValueError) as error:
+        raise CompileError("a statement of the CIL has not the words that its kind takes") from error
     claims.required -= claims.types
     claims.optional -= claims.types | claims.required
     return claims

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from polkit.errors import PolkitError
 from polkit.module import run_tool
 from polkit.review import Finding, Review, ReviewRequest, review
 
@@ -399,3 +400,15 @@ def test_labels_and_cil_have_comments_too(reviewed: Reviewer) -> None:
     )
 
     assert [gone.finding.id for gone in reviewed(cil=cil).ignored] == ["PK009"]
+
+
+@pytest.mark.parametrize(
+    "text", ["(call)\n(allow)\n", "(typeattributeset)\n", "(booleanif a (true (allow a b)))\n", "(type a"]
+)
+def test_cil_of_no_form_is_told_and_does_not_end_the_review(text: str, reviewed: Reviewer) -> None:
+    try:
+        found = reviewed(cil=text)
+    except PolkitError as error:
+        assert "mine.cil" in str(error)
+    else:
+        assert found.exit_code in (0, 1)
