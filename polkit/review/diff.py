@@ -203,6 +203,14 @@ def _entries(changes: Iterable[WrittenChange], without: TargetPolicy) -> Iterato
         yield Entry(group, *change[:3], change.perms, change.condition, source, target, risk, perm)
 
 
+def narrowed(entry: Entry, perms: tuple[str, ...], without: TargetPolicy) -> Entry:
+    """The same entry for some of its permissions."""
+    if perms == entry.perms:
+        return entry
+    risk, perm = _gravest(AccessChange(*entry[1:4], entry.condition, perms), without)
+    return entry._replace(perms=perms, risk=risk, risky=perm)
+
+
 def _gravest(change: AccessChange, policy: TargetPolicy) -> tuple[Optional[Risk], str]:
     found = [(assess(*change[:3], perm, policy), perm) for perm in change.perms]
     risks = [(risk, perm) for risk, perm in found if risk is not None]

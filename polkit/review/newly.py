@@ -155,7 +155,7 @@ class Newly:
                 yield Grant(source, on, tclass, rule.perms.names, located.condition, *_written(located))
 
     @cached_property
-    def _bases(self) -> Mapping[str, str]:
+    def bases(self) -> Mapping[str, str]:
         """From each domain of the module to what it stands in for, where that is among those of the configuration."""
         return {} if self.case.names is None else self.case.names.bases
 
@@ -169,7 +169,7 @@ class Newly:
 
     def beyond_base(self, grant: Grant) -> Grant:
         """Without what a domain of the module has, or others have on it, in place of its base."""
-        source, target = (self._bases.get(one, one) for one in grant[:2])
+        source, target = (self.bases.get(one, one) for one in grant[:2])
         if (source, target) == grant[:2] or None in (self.policy.type_name(source), self.policy.type_name(target)):
             return grant
         have = self.policy.allowed(source, target, grant.tclass)

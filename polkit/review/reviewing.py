@@ -25,6 +25,7 @@ from polkit.review.gates import GateResult, hold
 from polkit.review.ignores import split
 from polkit.review.inputs import compared, read_policy
 from polkit.review.materials import Materials, read_materials
+from polkit.review.shares import Shares, shares_of
 
 _FAILING = SEVERITIES[SEVERITIES.index("medium") :]
 _PROJECT = "polkit.toml"
@@ -52,9 +53,10 @@ class ReviewRequest(NamedTuple):
 
 @dataclass(frozen=True)
 class Review:
-    """``change`` is what the module changes on the policy, None where that wasn't built; ``against`` the difference
-    from the older form, where one was named. ``build``: store, binary or none. ``statements`` and ``labels`` are the
-    module's own, with their places. ``unknown`` says what could not be told, and why, a sentence each."""
+    """``change`` is what the module changes on the policy, and ``shares`` by whose doing; None where that wasn't built.
+    ``against``: the difference from the older form, where one was named. ``build``: store, binary or none.
+    ``statements`` and ``labels`` are the module's own, with their places. ``unknown`` says what could not be told, and
+    why, a sentence each."""
 
     materials: Materials
     name: str
@@ -64,6 +66,7 @@ class Review:
     ignored: tuple[Ignored, ...]
     gates: tuple[GateResult, ...]
     change: Optional[Difference]
+    shares: Optional[Shares]
     against: Optional[Difference]
     statements: tuple[Located, ...]
     labels: tuple[Labelled, ...]
@@ -96,6 +99,7 @@ def review(request: ReviewRequest, phase: Optional[Phase] = None) -> Review:
         kept, ignored = split(found, case) if request.heed_ignores else (found, [])
         gates = hold(case)
         change = _change(case, request)
+        shares = None if change is None else shares_of(case, change)
     against = None
     if request.against is not None:
         say("comparing with the older form")
@@ -111,6 +115,7 @@ def review(request: ReviewRequest, phase: Optional[Phase] = None) -> Review:
         ignored=tuple(sorted(ignored, key=lambda one: gravest_first(one.finding))),
         gates=gates,
         change=change,
+        shares=shares,
         against=against,
         statements=case.statements,
         labels=case.labels,

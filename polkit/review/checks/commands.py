@@ -16,14 +16,15 @@ Place = tuple[str, str, str]
 
 
 def find(case: Case) -> Iterator[Finding]:
-    """One finding a statement, with the places where it narrows what is there without the module."""
+    """One finding a statement, with the places where it narrows what is there without the module: nobody loses anything
+    in a domain of the module's own."""
     names = case.names
     if names is None:
         return
     for one in case.statements:
         statement = one.statement
         if isinstance(statement, ExtendedRule) and statement.kind == "allowxperm":
-            found = dict(_narrowed(names, statement))
+            found = {place: given for place, given in _narrowed(names, statement) if place[0] not in case.own}
             if found:
                 yield _finding(case, one, statement.operation, found)
 

@@ -129,6 +129,11 @@ def figures(review: Review, grants: Iterable[Grant]) -> tuple[Figure, ...]:
         accesses = {
             group: sum(row.accesses for row in rows if row.group == group) for group in (EXISTING, DOMAIN, TYPE)
         }
+        if review.shares is not None:
+            own = sum(len(entry.perms) for entry in review.shares.own)
+            found.append(
+                Figure(f"{own:,}", "accesses of its own", f"beside {rest}" if (rest := not_own(review)) else "")
+            )
         found += [Figure(f"{number:,}", "accesses " + GROUP_TITLES[group]) for group, number in accesses.items()]
     else:
         found.append(Figure(f"{len(rows):,}", "allow rules", "as the module says them; what they come to is not known"))
@@ -138,6 +143,16 @@ def figures(review: Review, grants: Iterable[Grant]) -> tuple[Figure, ...]:
         held = sum(1 for gate in review.gates if gate.ok)
         found.append(Figure(f"{held} of {len(review.gates)}", "gates kept"))
     return tuple(found)
+
+
+def not_own(review: Review) -> str:
+    """What of the accesses is not the module's own, in a few words; empty for nothing."""
+    shares = review.shares
+    if shares is None:
+        return ""
+    bases = _listed(sorted(set(shares.bases.values())))
+    parts = [f"{shares.like_base:,} that {bases} has in its place"] if shares.like_base else []
+    return _listed([*parts, *([f"{shares.by_policy:,} by the policy's own rules"] if shares.by_policy else [])])
 
 
 def policy_line(review: Review) -> str:
@@ -176,10 +191,7 @@ def _grant_sentences(review: Review, rows: tuple[Grant, ...]) -> Iterator[str]:
     yield f"Installed on this policy, {name} {brings}newly allows {_counted(total, 'access', 'accesses')}."
     before, domain, onto = (sum(row.accesses for row in rows if row.group == group) for group in GROUPS)
     lost = sum(len(entry.perms) for entry in review.change.removed)
-    parts = [f"{domain:,} are what its own domains may do"] if domain else []
-    parts += [f"{onto:,} what domains of the policy may do to its types"] if onto else []
-    if parts:
-        yield f"Of these, {_listed(parts)}."
+    yield from _share_sentences(review, domain + onto)
     if before == total and before:
         yield f"All of it is {GROUP_TITLES[EXISTING]}: what runs on the host today may do more."
     elif before:
@@ -188,6 +200,22 @@ def _grant_sentences(review: Review, rows: tuple[Grant, ...]) -> Iterator[str]:
         yield f"Nothing is {GROUP_TITLES[EXISTING]}: what runs on the host today may do no more there."
     if lost:
         yield f"It takes {_counted(lost, 'access', 'accesses')} away."
+
+
+def _share_sentences(review: Review, brought: int) -> Iterator[str]:
+    """By whose doing it is, of accesses that a new domain or type has a part in."""
+    shares = review.shares
+    if shares is None or not brought:
+        return
+    parts = []
+    if shares.like_base:
+        bases, heirs = _listed(sorted(set(shares.bases.values()))), _listed(sorted(shares.bases))
+        parts.append(f"{shares.like_base:,} are what {bases} has in the place of {heirs}")
+    if shares.by_policy:
+        parts.append(f"{shares.by_policy:,} come of the policy's own rules for types of their kind")
+    own = sum(len(entry.perms) for entry in shares.own)
+    parts.append(f"{own:,} {'is' if own == 1 else 'are'} the module's own")
+    yield f"Of these, {_listed(parts)}."
 
 
 def _finding_sentence(review: Review) -> str:

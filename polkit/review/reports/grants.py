@@ -52,6 +52,14 @@ def grants_of(review: Review) -> tuple[Grant, ...]:
     return tuple(_from_entries(review.change.added, _places(review.statements), own, review.name))
 
 
+def own_grants(review: Review) -> tuple[Grant, ...]:
+    """Without what a domain of the module has in place of another, and without what the policy's own rules give its
+    types: what a picture shows. All where nothing was built."""
+    if review.shares is None:
+        return grants_of(review)
+    return tuple(_from_entries(review.shares.own, _places(review.statements), own_types(review), review.name))
+
+
 def grants_since(review: Review) -> tuple[tuple[Grant, ...], tuple[Grant, ...]]:
     """What the module allows and its older form doesn't, and the other way round; empty where none was named."""
     found = review.against

@@ -16,13 +16,14 @@ from polkit.review.reports.facts import (
     VERDICTS,
     figures,
     headline,
+    not_own,
     other_changes,
     policy_line,
     subject,
     summary,
     what_next,
 )
-from polkit.review.reports.grants import Grant, grants_of, grants_since, own_types
+from polkit.review.reports.grants import Grant, grants_of, grants_since, own_grants, own_types
 from polkit.review.reports.reach import RISKS, reach_of
 from polkit.review.reviewing import Review
 
@@ -72,10 +73,11 @@ def _facts(review: Review, grants: tuple[Grant, ...]) -> dict[str, Any]:
 
 def _tables(review: Review, grants: tuple[Grant, ...]) -> dict[str, Any]:
     """The graph and the tables, as long as a browser can be asked to show them, and how much was left out."""
-    reach = reach_of(grants, own_types(review))
+    reach = reach_of(own_grants(review), own_types(review))
     more, less = grants_since(review)
     return {
         "drawing": draw(reach),
+        "not_drawn": not_own(review),
         "edges": reach.edges[:_MOST_EDGES],
         "more_edges": max(len(reach.edges) - _MOST_EDGES, 0),
         "grants": sorted(grants, key=_by_weight)[:_MOST_ROWS],
