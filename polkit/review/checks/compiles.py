@@ -78,7 +78,7 @@ def find(case: Case) -> Iterator[Finding]:
     """What keeps the sources from being a module, but for what another check says better (PK002, PK003, PK004)."""
     count = 0
     for name, error in case.read.refused:
-        if case.problem is not None or isinstance(error, ReachesOutError):
+        if case.problem is not None or isinstance(error, ReachesOutError) or _is_cil(case, name):
             count += 1
             yield _refused(name, error)
     for name, misread in case.read.misread[:_MOST]:
@@ -91,6 +91,11 @@ def find(case: Case) -> Iterator[Finding]:
                 yield finding
     if case.problem is not None and not count and not _told_elsewhere(case):
         yield _problem(case, case.problem)
+
+
+def _is_cil(case: Case, name: str) -> bool:
+    """No compiler looks at CIL before it is installed."""
+    return any(text.name == name and text.kind == "cil" for text in case.sources)
 
 
 def _told_elsewhere(case: Case) -> bool:
