@@ -28,3 +28,22 @@ def test_the_example_of_the_readme_is_real(repository: Path, policy_root: Path, 
         return [line for line in lines[start:] if not line.startswith("        /") or "vllm" not in line]
 
     assert comparable(done.stdout) == comparable(shown[1])
+
+
+def test_the_review_of_the_readme_is_real(repository: Path, policy_root: Path, polkit: Polkit) -> None:
+    """What is shown stands in the output, in this order; what is left out is marked."""
+    if packages(policy_root) != REVIEWED_ON.read_text():
+        pytest.skip("the README shows the policy named in fixtures/avc/POLICY; this host builds another release")
+    readme = (repository / "README.md").read_text()
+    shown = re.search(r"^```text\n(objections: .*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert shown is not None
+    module = "fixtures/review/ai-inference/ai_inference.te"
+    done = polkit("review", repository / module)
+    printed = done.stdout.replace(f"{repository}/", "")
+    for part in shown[1].split("[...]\n"):
+        assert part in printed
+        printed = printed.partition(part)[2]
+    own = polkit("review", repository / "modules/vllm-cuda", "--format", "json").stdout
+    for number in ("68,173", "58,800", "9,344", "29 are the module's own"):
+        assert number in own
+        assert number.partition(" ")[0] in readme
