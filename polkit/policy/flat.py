@@ -79,8 +79,9 @@ def flat_store(files: PolicyFiles, info: PolicyInfo) -> Optional[Flat]:
 
 
 def flat_command(info: PolicyInfo, optimized: bool, output: str, contexts: str, *texts: str) -> list[str]:
-    """secilc for policies of such text; ``contexts`` gets the file contexts of what stands beside it."""
-    common = binary_commands(info)[1]
+    """secilc for policies of such text; ``contexts`` gets the file contexts of what stands beside it. A name that is
+    declared twice is refused, as by ``semodule``."""
+    common = [word for word in binary_commands(info)[1] if word != "-m"]
     common[common.index("-f") + 1] = contexts
     return [*common, *(["-O"] if optimized else []), "-o", output, *texts]
 

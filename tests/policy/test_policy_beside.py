@@ -111,13 +111,18 @@ def test_a_binary_policy_alone_is_enough(host: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cache", ["on", "off"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("(typeattributeset cil_gen_require (no_such_t))", "typeattributeset"), ("(type var_t)", "type")],
+    ids=["unknown", "declared already"],
+)
 def test_a_module_that_the_policy_does_not_take(
-    host: Path, cache_home: Path, monkeypatch: pytest.MonkeyPatch, cache: str
+    host: Path, cache_home: Path, monkeypatch: pytest.MonkeyPatch, cache: str, text: str, said: str
 ) -> None:
     if cache == "off":
         monkeypatch.setenv("POLKIT_CACHE", "off")
-    with pytest.raises(DoesNotLink, match=r"mine can't be built into .*typeattributeset") as raised:
-        _beside(host, _module("(typeattributeset cil_gen_require (no_such_t))"))
+    with pytest.raises(DoesNotLink, match=rf"mine can't be built into .*{said}") as raised:
+        _beside(host, _module(text))
     assert not raised.value.older
 
 
