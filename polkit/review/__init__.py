@@ -5,15 +5,15 @@ or policies, and which of the two allows more.
 from __future__ import annotations
 
 from polkit.review.catalogue import KINDS, Kind
-from polkit.review.diff import GROUPS, Difference, Entry, Group, Witness, diff, grouped
-from polkit.review.diff_json import diff_object, diff_text
+from polkit.review.differences.diff import GROUPS, Difference, Entry, Group, Witness, diff, grouped
+from polkit.review.differences.diff_json import diff_object, diff_text
+from polkit.review.differences.meaning import Relation
 from polkit.review.findings import CONFIDENCES, SEVERITIES, Finding, Fix, Ignored, Place
-from polkit.review.gates import GateResult
-from polkit.review.host import REMOVABLE, VERDICTS, HostModule, HostReview, RuleVerdict, review_host
-from polkit.review.host_json import host_review_object, host_review_text
-from polkit.review.inputs import Compared
-from polkit.review.materials import HostSide, Materials, SourceText, read_materials
-from polkit.review.meaning import Relation
+from polkit.review.gating.gates import GateResult
+from polkit.review.hosts.host import REMOVABLE, VERDICTS, HostModule, HostReview, RuleVerdict, review_host
+from polkit.review.hosts.host_json import host_review_object, host_review_text
+from polkit.review.materials.inputs import Compared
+from polkit.review.materials.reading import HostSide, Materials, SourceText, read_materials
 from polkit.review.reports import (
     Grant,
     figures,

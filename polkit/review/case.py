@@ -38,10 +38,10 @@ from polkit.module.source import (
     unresolved_cil,
 )
 from polkit.policy import Beside, DoesNotLink, Incomparable, ModuleFile, TargetPolicy
-from polkit.review.compiling import headers_of
 from polkit.review.findings import Place
-from polkit.review.materials import Materials, SourceText
-from polkit.review.on_policy import Names, PolicyRule, names_of, rules_of
+from polkit.review.grants.on_policy import Names, PolicyRule, names_of, rules_of
+from polkit.review.materials.compiling import headers_of
+from polkit.review.materials.reading import Materials, SourceText
 
 _HOST = Path("/")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from polkit.review.case import Case
 from polkit.review.catalogue import KINDS
 from polkit.review.findings import Finding, Fix, Ignored, Place
-from polkit.review.materials import SourceText
+from polkit.review.materials.reading import SourceText
 from polkit.review.patches import unified
 
 _MARKS = {"cil": ";"}

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Optional
 
 from polkit.module.source import Located
-from polkit.review.materials import SourceText
+from polkit.review.materials.reading import SourceText
 
 _PIECE = re.compile(r"#[^\n]*|;|[^#;]+")
 _LONGEST = 16384

@@ -19,13 +19,13 @@ from polkit.module.source import Located
 from polkit.policy import Beside, TargetPolicy, built_beside, load_policy, locate
 from polkit.review.case import Case, Labelled, known_headers
 from polkit.review.checks import every_finding
-from polkit.review.diff import Difference, concluded, diff
+from polkit.review.differences.diff import Difference, concluded, diff
 from polkit.review.findings import SEVERITIES, Finding, Ignored, gravest_first
-from polkit.review.gates import GateResult, hold
+from polkit.review.gating.gates import GateResult, hold
+from polkit.review.grants.shares import Shares, shares_of
 from polkit.review.ignores import split
-from polkit.review.inputs import compared, read_policy
-from polkit.review.materials import Materials, read_materials
-from polkit.review.shares import Shares, shares_of
+from polkit.review.materials.inputs import compared, read_policy
+from polkit.review.materials.reading import Materials, read_materials
 
 _FAILING = SEVERITIES[SEVERITIES.index("medium") :]
 _PROJECT = "polkit.toml"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polkit.review import Finding, ReviewRequest, review
-from polkit.review.path_patterns import is_path, path_pattern
+from polkit.review.labels.path_patterns import is_path, path_pattern
 
 TE = """\
 module app 1.0;

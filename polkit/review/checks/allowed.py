@@ -9,7 +9,7 @@ from polkit.module import NameSet
 from polkit.module.source import Located, Rule, render_source
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
-from polkit.review.on_policy import PolicyRule, Vector, by_statement, in_part
+from polkit.review.grants.on_policy import PolicyRule, Vector, by_statement, in_part
 from polkit.review.patches import rewritten, without
 
 _WHENCE = "The log that such a rule is made from was older than the policy, or came from a host with another one."

@@ -8,7 +8,7 @@ from itertools import islice, product
 from polkit.module.source import ExtendedRule, Located
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
-from polkit.review.on_policy import MOST_PAIRS, Names
+from polkit.review.grants.on_policy import MOST_PAIRS, Names
 from polkit.review.patches import without
 
 _SHOWN = 8

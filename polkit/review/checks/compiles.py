@@ -13,7 +13,7 @@ from polkit.review.checks.headers import macros_of
 from polkit.review.checks.missing import missing
 from polkit.review.checks.unknown import unknown
 from polkit.review.findings import Finding, Fix, Place
-from polkit.review.materials import SourceText
+from polkit.review.materials.reading import SourceText
 
 _PLACED = re.compile(r".*?:(\d+)(?::(\d+))?: (.*)\Z", re.DOTALL)
 _MOST = 8

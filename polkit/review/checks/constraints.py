@@ -11,7 +11,7 @@ from polkit.module.source import Located
 from polkit.policy import FailedConstraint, Weaker
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
-from polkit.review.on_policy import Join, Names, PolicyRule, Vector, by_statement, counted, in_part
+from polkit.review.grants.on_policy import Join, Names, PolicyRule, Vector, by_statement, counted, in_part
 from polkit.review.patches import without
 
 _SAID_BY_AUDIT2ALLOW = "constraint violation"

@@ -10,8 +10,8 @@ from itertools import groupby
 from polkit.policy import WRITING, Powers, TargetPolicy, writers
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix, Place
-from polkit.review.on_policy import Names
-from polkit.review.stated import and_others
+from polkit.review.grants.on_policy import Names
+from polkit.review.grants.stated import and_others
 
 _SHOWN = 8
 _USERS = "unpriv_userdomain"

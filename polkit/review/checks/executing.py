@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from polkit.policy import EXECUTING, WRITING, given_between, written_and_executed
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix, Place
-from polkit.review.on_policy import Names, PolicyRule
+from polkit.review.grants.on_policy import Names, PolicyRule
 
 _SHOWN = 8
 Pair = tuple[str, str]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from polkit.policy import Flow, FlowStep, new_flows
 from polkit.review.case import Case
 from polkit.review.findings import Finding, Fix, Place
-from polkit.review.stated import join_for, place_or_file, rule_for
+from polkit.review.grants.stated import join_for, place_or_file, rule_for
 
 
 def find(case: Case) -> Iterator[Finding]:

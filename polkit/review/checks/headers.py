@@ -24,9 +24,9 @@ from polkit.module.source import (
 from polkit.review.case import Case
 from polkit.review.checks.missing import has, required_lines
 from polkit.review.findings import Finding, Fix, Place
-from polkit.review.materials import SourceText
+from polkit.review.grants.uses import Name, declared_by, required_by, used_by
+from polkit.review.materials.reading import SourceText
 from polkit.review.patches import unified
-from polkit.review.uses import Name, declared_by, required_by, used_by
 
 _MODULE = "policy_module"
 _PLAIN = ("require", "optional", "if")

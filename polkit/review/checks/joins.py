@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from polkit.policy import OVER_THE_KERNEL, UNCONFINED, Powers, risk_named
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
-from polkit.review.on_policy import Join, Names
+from polkit.review.grants.on_policy import Join, Names
 
 _SHOWN = 8
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from shlex import quote
 from typing import Optional
 
-from polkit.review.broad_labels import too_broad
 from polkit.review.case import Case, Labelled
 from polkit.review.findings import Finding, Fix
-from polkit.review.label_world import ByStart, Entry, LabelWorld, label_world
-from polkit.review.labels_read import labels_of
-from polkit.review.path_patterns import path_pattern
-from polkit.review.relabelled import known_paths, relabels
+from polkit.review.labels.broad_labels import too_broad
+from polkit.review.labels.label_world import ByStart, Entry, LabelWorld, label_world
+from polkit.review.labels.labels_read import labels_of
+from polkit.review.labels.path_patterns import path_pattern
+from polkit.review.labels.relabelled import known_paths, relabels
 
 
 def find(case: Case) -> Iterator[Finding]:

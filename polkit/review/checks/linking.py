@@ -10,7 +10,7 @@ from polkit.review.case import Case, place_of
 from polkit.review.checks.missing import has
 from polkit.review.checks.unknown import unknown
 from polkit.review.findings import Finding, Fix, Place
-from polkit.review.uses import BOOLEAN, TYPE, declared_by, used_by
+from polkit.review.grants.uses import BOOLEAN, TYPE, declared_by, used_by
 
 _NAMED = re.compile(r"[\w.-]+", re.ASCII)
 _AT = re.compile(r"\bat (?:\S*/)?([\w.-]+?)(?:/cil|\.cil):(\d+)", re.ASCII)

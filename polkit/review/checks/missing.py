@@ -11,9 +11,20 @@ from polkit.module.source import Block, Call, Head, Located, read_te
 from polkit.policy import TargetPolicy
 from polkit.review.case import Case
 from polkit.review.findings import Finding, Fix, Place
-from polkit.review.materials import SourceText
+from polkit.review.grants.uses import (
+    BOOLEAN,
+    CLASS,
+    PERMISSION,
+    ROLE,
+    TYPE,
+    USER,
+    Name,
+    declared_by,
+    required_by,
+    used_by,
+)
+from polkit.review.materials.reading import SourceText
 from polkit.review.patches import unified
-from polkit.review.uses import BOOLEAN, CLASS, PERMISSION, ROLE, TYPE, USER, Name, declared_by, required_by, used_by
 
 _WHY = (
     "A module may use only names that it declares or requires; the compiler stops at the first that it does neither "

@@ -14,7 +14,7 @@ from polkit.module.source import Declaration
 from polkit.policy import Access, Violation
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix, Place
-from polkit.review.on_policy import Join, Names, PolicyRule, Vector, counted, in_part
+from polkit.review.grants.on_policy import Join, Names, PolicyRule, Vector, counted, in_part
 
 _SHOWN = 16
 

@@ -11,10 +11,10 @@ from typing import NamedTuple, Optional
 from polkit.policy import TargetPolicy
 from polkit.review.case import Case, Labelled
 from polkit.review.findings import Finding, Fix, Place
-from polkit.review.labels_read import labels_of
+from polkit.review.labels.labels_read import labels_of
+from polkit.review.labels.path_patterns import PathPattern, is_path, path_pattern
+from polkit.review.labels.pattern_errors import errors_of
 from polkit.review.patches import unified
-from polkit.review.path_patterns import PathPattern, is_path, path_pattern
-from polkit.review.pattern_errors import errors_of
 
 _WORDS = ("/", "HOME_DIR", "HOME_ROOT")
 _STAR = re.compile(r"/\*")

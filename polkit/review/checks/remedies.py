@@ -12,7 +12,7 @@ from polkit.module.source import Located
 from polkit.policy import Access, BooleanSet, TargetPolicy
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
-from polkit.review.on_policy import Names, PolicyRule, Vector, by_statement, counted, taken_for
+from polkit.review.grants.on_policy import Names, PolicyRule, Vector, by_statement, counted, taken_for
 from polkit.review.patches import without
 
 _MOST_ASKED = 256

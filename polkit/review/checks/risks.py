@@ -9,7 +9,7 @@ from polkit.module.source import Located
 from polkit.policy import Risk, assess
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
-from polkit.review.on_policy import Names, PolicyRule, Vector, by_statement, counted, in_part
+from polkit.review.grants.on_policy import Names, PolicyRule, Vector, by_statement, counted, in_part
 
 _SHOWN = 16
 

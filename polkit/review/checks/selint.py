@@ -19,7 +19,7 @@ from polkit.errors import PolkitError
 from polkit.module import run_tool
 from polkit.review.case import Case
 from polkit.review.findings import Finding, Fix, Place
-from polkit.review.materials import SourceText
+from polkit.review.materials.reading import SourceText
 
 EQUIVALENTS = MappingProxyType(
     {

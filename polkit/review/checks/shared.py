@@ -12,7 +12,7 @@ from polkit.module.source import Located
 from polkit.policy import assess, sensitive_types
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
-from polkit.review.on_policy import Names, PolicyRule, Vector, by_statement, counted, in_part, taken_for
+from polkit.review.grants.on_policy import Names, PolicyRule, Vector, by_statement, counted, in_part, taken_for
 
 _BY_CONFIGURATION = "polkit.toml says so (shared_domains)"
 _SHOWN = 4

@@ -9,7 +9,7 @@ from polkit.module.source import Located, Transition
 from polkit.policy import OVER_THE_KERNEL, UNCONFINED, Powers, risk_named
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
-from polkit.review.stated import and_others
+from polkit.review.grants.stated import and_others
 
 _SHOWN = 8
 _STARTERS = frozenset(("inetd_t", "crond_t", "system_cronjob_t", "system_dbusd_t", "svc_run_t"))

@@ -10,8 +10,8 @@ from polkit.policy import TargetPolicy
 from polkit.review.case import Case
 from polkit.review.checks.missing import has
 from polkit.review.findings import Finding, Fix, Place
-from polkit.review.nodes import NODE_CLASSES, nodes_meant
-from polkit.review.uses import BOOLEAN, CLASS, PERMISSION, ROLE, TYPE, Name, declared_by, required_by, used_by
+from polkit.review.grants.nodes import NODE_CLASSES, nodes_meant
+from polkit.review.grants.uses import BOOLEAN, CLASS, PERMISSION, ROLE, TYPE, Name, declared_by, required_by, used_by
 
 _MOST = 3
 

@@ -25,7 +25,7 @@ from polkit.module.source import (
 )
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix, Place
-from polkit.review.materials import SourceText
+from polkit.review.materials.reading import SourceText
 from polkit.review.patches import unified, without
 
 _WORD = re.compile(r"[\w.$-]+", re.ASCII)

@@ -10,7 +10,7 @@ from polkit.module.source import Located, Rule
 from polkit.policy import TargetPolicy
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Finding, Fix
-from polkit.review.uses import required_permissions
+from polkit.review.grants.uses import required_permissions
 
 _LARGE = 0.1
 """Of all types, what makes an attribute a very large one: on Debian's policy file_type, domain and few more."""

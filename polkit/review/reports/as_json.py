@@ -8,10 +8,10 @@ from typing import Any, Optional
 from polkit import __version__
 from polkit.review.catalogue import KINDS
 from polkit.review.checks import selint
-from polkit.review.diff import Difference
-from polkit.review.diff_json import diff_object
+from polkit.review.differences.diff import Difference
+from polkit.review.differences.diff_json import diff_object
 from polkit.review.findings import SEVERITIES, Finding
-from polkit.review.gates import GateResult
+from polkit.review.gating.gates import GateResult
 from polkit.review.reports.facts import by_severity, headline, other_changes, summary
 from polkit.review.reports.grants import Grant, grants_of, own_types
 from polkit.review.reviewing import Review

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 
 from polkit.review.catalogue import KINDS
-from polkit.review.diff import DOMAIN, EXISTING, GROUPS, TYPE, Difference
+from polkit.review.differences.diff import DOMAIN, EXISTING, GROUPS, TYPE, Difference
 from polkit.review.findings import SEVERITIES, Finding
 from polkit.review.reports.grants import Grant, own_types
 from polkit.review.reviewing import Review

@@ -8,7 +8,7 @@ from itertools import islice, product
 from typing import NamedTuple, Optional
 
 from polkit.module.source import Declaration, Located, Rule
-from polkit.review.diff import EXISTING, GROUPS, Entry, Group, grouped
+from polkit.review.differences.diff import EXISTING, GROUPS, Entry, Group, grouped
 from polkit.review.findings import Place
 from polkit.review.reviewing import Review
 

@@ -9,7 +9,7 @@ from itertools import accumulate, groupby
 from polkit.model import safe, safe_lines
 from polkit.review.catalogue import KINDS
 from polkit.review.findings import SEVERITIES, Finding
-from polkit.review.gates import GateResult
+from polkit.review.gating.gates import GateResult
 from polkit.review.reports.facts import (
     GROUP_TITLES,
     figures,

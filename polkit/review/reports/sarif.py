@@ -17,7 +17,7 @@ from polkit import __version__
 from polkit.model import safe
 from polkit.review.catalogue import KINDS, Kind
 from polkit.review.findings import Finding, Place
-from polkit.review.gates import GateResult
+from polkit.review.gating.gates import GateResult
 from polkit.review.reports.facts import subject
 from polkit.review.reports.patches import replacements
 from polkit.review.reviewing import Review

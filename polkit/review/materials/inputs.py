@@ -10,8 +10,8 @@ from typing import Optional
 
 from polkit.errors import SourceError, UsageError
 from polkit.policy import ModuleFile, PolicyFiles, locate
-from polkit.review.materials import NOTHING, HostSide, Materials, read_materials
-from polkit.review.revisions import PREFIX
+from polkit.review.materials.reading import NOTHING, HostSide, Materials, read_materials
+from polkit.review.materials.revisions import PREFIX
 
 _POLICY_MAGIC = (0xF97CFF8C).to_bytes(4, "little")
 """Of a kernel policy: libsepol ``policydb.h``."""

@@ -8,8 +8,8 @@ from typing import Optional
 from polkit.policy import sensitive_types
 from polkit.review.case import Labelled
 from polkit.review.findings import SEVERITIES, Finding, Fix
-from polkit.review.label_world import Entry, Gained, LabelWorld, Taken
-from polkit.review.path_patterns import path_pattern
+from polkit.review.labels.label_world import Entry, Gained, LabelWorld, Taken
+from polkit.review.labels.path_patterns import path_pattern
 
 _FEW = 8
 """A type that so few domains are entered by is a program's, not that of programs as such (bin_t)."""

@@ -28,9 +28,9 @@ from polkit.policy import (
     sensitive_types,
     with_labels_of,
 )
-from polkit.review.inputs import Compared, is_policy, read_module, read_policy
-from polkit.review.meaning import Relation, relation_of
-from polkit.review.relabels import Relabel, relabels
+from polkit.review.differences.meaning import Relation, relation_of
+from polkit.review.differences.relabels import Relabel, relabels
+from polkit.review.materials.inputs import Compared, is_policy, read_module, read_policy
 
 EXISTING, DOMAIN, TYPE = "existing-types", "new-domain", "new-type"
 GROUPS = (EXISTING, DOMAIN, TYPE)

@@ -10,10 +10,10 @@ from polkit.config import RISK_LEVELS, Denied, Forbid
 from polkit.minimize import Forbidden, allow_text, gate_name
 from polkit.policy import assess
 from polkit.review.case import Case
-from polkit.review.denied import Answer, Asked, still_denied
-from polkit.review.evidenced import unasked
 from polkit.review.findings import Place
-from polkit.review.newly import Grant, Newly
+from polkit.review.gating.denied import Answer, Asked, still_denied
+from polkit.review.gating.evidenced import unasked
+from polkit.review.grants.newly import Grant, Newly
 
 _MOST = 20
 """Of the accesses that break a gate so many are listed."""

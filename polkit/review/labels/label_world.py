@@ -16,9 +16,9 @@ from polkit.module import KINDS, precedence
 from polkit.module.source import FileLabel, Rule
 from polkit.policy import ListedLabel, TargetPolicy, assess
 from polkit.review.case import Case, Labelled
-from polkit.review.labels_read import labels_of
-from polkit.review.path_patterns import PathPattern, is_path, path_pattern
-from polkit.review.pattern_errors import errors_of
+from polkit.review.labels.labels_read import labels_of
+from polkit.review.labels.path_patterns import PathPattern, is_path, path_pattern
+from polkit.review.labels.pattern_errors import errors_of
 
 CLASSES = {word: tclass for tclass, word in KINDS.items() if word}
 """From the word for a kind of file to its class."""

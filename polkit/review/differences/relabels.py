@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional
 from polkit.model import parse_context
 from polkit.module import KINDS
 from polkit.policy import OBJECTS, Between, LabelEffect, LabelLine, label_effect
-from polkit.review.path_patterns import PathPattern, path_pattern
+from polkit.review.labels.path_patterns import PathPattern, path_pattern
 
 _MOST_CHANGES = 300
 _MOST_PATHS = 200

@@ -35,8 +35,8 @@ from polkit.policy import (
 from polkit.review.case import Case, place_of
 from polkit.review.checks import every_finding
 from polkit.review.findings import SEVERITIES, Finding, gravest_first
-from polkit.review.materials import Materials
-from polkit.review.on_policy import PolicyRule, by_statement, counted
+from polkit.review.grants.on_policy import PolicyRule, by_statement, counted
+from polkit.review.materials.reading import Materials
 
 UNNEEDED, EMPTY, DISABLED, HIDDEN, REPEATED = "unneeded", "empty", "disabled", "hidden", "repeated"
 BOOLEAN, PARTLY, NEEDED, UNREADABLE = "boolean", "partly", "needed", "unreadable"

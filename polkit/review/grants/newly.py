@@ -19,7 +19,7 @@ from polkit.module.source import Declaration, Located, Rule
 from polkit.policy import STRUCTURAL, Rectangle, TargetPolicy, load_policy
 from polkit.review.case import Case, place_of
 from polkit.review.findings import Place
-from polkit.review.on_policy import names_of
+from polkit.review.grants.on_policy import names_of
 
 _MOST_PAIRS = 1_000_000
 """Of one rule, where nothing was built: more than all domains on all files of a distribution's policy."""

@@ -8,8 +8,8 @@ from typing import NamedTuple, Optional
 
 from polkit.review.case import Labelled
 from polkit.review.findings import Finding, Fix
-from polkit.review.label_world import Entry, LabelWorld
-from polkit.review.path_patterns import PathPattern, path_pattern
+from polkit.review.labels.label_world import Entry, LabelWorld
+from polkit.review.labels.path_patterns import PathPattern, path_pattern
 
 _TOP = (
     "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt", "/proc", "/root", "/run",

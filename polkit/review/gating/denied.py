@@ -11,7 +11,7 @@ from polkit.model import FileContext
 from polkit.policy import TargetPolicy
 from polkit.review.case import Labelled
 from polkit.review.findings import Place
-from polkit.review.newly import Grant
+from polkit.review.grants.newly import Grant
 
 _MOST_BROKEN = 200
 

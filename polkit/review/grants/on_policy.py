@@ -15,8 +15,8 @@ from polkit.model import SELF
 from polkit.module import NameSet
 from polkit.module.source import Declaration, Located, Rule
 from polkit.policy import Rectangle, TargetPolicy, sensitive_types
-from polkit.review.nodes import nodes_meant
-from polkit.review.uses import required_permissions
+from polkit.review.grants.nodes import nodes_meant
+from polkit.review.grants.uses import required_permissions
 
 MOST_PAIRS = 2048
 """Of a rule with more pairs of types than this, a part is looked at: a pair takes some microseconds."""

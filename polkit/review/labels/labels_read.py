@@ -9,7 +9,7 @@ from dataclasses import replace
 from polkit.errors import SourceError
 from polkit.module.source import FileLabel, read_fc
 from polkit.review.case import Case, Labelled
-from polkit.review.materials import SourceText
+from polkit.review.materials.reading import SourceText
 
 _LINE = re.compile(
     r"(?P<pattern>[^\s#`']\S*)\s+(?:(?P<kind>-[-bcdpls])\s+)?(?:gen_context\()?"

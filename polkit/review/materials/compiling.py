@@ -29,7 +29,7 @@ from polkit.module.source import (
     read_te,
 )
 from polkit.policy import ModuleFile
-from polkit.review.files import LARGEST, Held, too_large
+from polkit.review.materials.files import LARGEST, Held, too_large
 
 _PREFERRED = (".pp", ".pp.bz2", ".mod", ".cil", ".te")
 """Of several forms of one module: what would be installed."""

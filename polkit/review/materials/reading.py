@@ -15,10 +15,10 @@ from polkit.bundle import Released, read_released, released_module
 from polkit.config import load_config
 from polkit.errors import PolkitError, SourceError, UsageError
 from polkit.policy import ModuleFile
-from polkit.review.compiling import Interfaces, compiled, forms_of
-from polkit.review.files import SUFFIXES, Held, of_directory, suffix_of, with_partners
-from polkit.review.packages import PACKAGES, of_package
-from polkit.review.revisions import PREFIX, of_revision
+from polkit.review.materials.compiling import Interfaces, compiled, forms_of
+from polkit.review.materials.files import SUFFIXES, Held, of_directory, suffix_of, with_partners
+from polkit.review.materials.packages import PACKAGES, of_package
+from polkit.review.materials.revisions import PREFIX, of_revision
 
 _PROJECT = "polkit.toml"
 _KINDS = {".te": "te", ".fc": "fc", ".if": "if", ".cil": "cil"}

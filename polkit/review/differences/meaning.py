@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from polkit.policy import Between
-from polkit.review.host_changes import boolean_changes, is_port_label, port_changes
-from polkit.review.inputs import Compared
-from polkit.review.relabels import Relabel
+from polkit.review.differences.host_changes import boolean_changes, is_port_label, port_changes
+from polkit.review.differences.relabels import Relabel
+from polkit.review.materials.inputs import Compared
 
 _SILENT = ("dontaudit", "auditallow", "typealias")
 """These decide what is logged, or what else a type is called."""

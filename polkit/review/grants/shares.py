@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from polkit.review.case import Case
-from polkit.review.diff import Difference, Entry, narrowed
-from polkit.review.newly import Newly
+from polkit.review.differences.diff import Difference, Entry, narrowed
+from polkit.review.grants.newly import Newly
 
 
 @dataclass(frozen=True)

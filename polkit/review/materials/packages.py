@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Optional
 
 from polkit.errors import SourceError, UsageError
-from polkit.review.files import LARGEST, Held, bounded, read_whole, suffix_of, too_large
-from polkit.review.streams import DamagedError, Reader, members_of_cpio, members_of_tar
+from polkit.review.materials.files import LARGEST, Held, bounded, read_whole, suffix_of, too_large
+from polkit.review.materials.streams import DamagedError, Reader, members_of_cpio, members_of_tar
 
 PACKAGES = (".rpm", ".deb")
 _LARGEST_PACKAGE = 256 << 20

@@ -9,7 +9,7 @@ from polkit import __version__
 from polkit.policy import AccessChange
 from polkit.review.catalogue import KINDS
 from polkit.review.findings import Finding
-from polkit.review.host import REMOVABLE, HostModule, HostReview, RuleVerdict
+from polkit.review.hosts.host import REMOVABLE, HostModule, HostReview, RuleVerdict
 
 SCHEMA = "polkit.host-review/1"
 

@@ -8,8 +8,8 @@ from typing import Optional
 
 from polkit.model import Port
 from polkit.policy import PORT_USES, Between, TargetPolicy, label_effect
-from polkit.review.inputs import Compared
-from polkit.review.relabels import counted
+from polkit.review.differences.relabels import counted
+from polkit.review.materials.inputs import Compared
 
 _PORTCON = re.compile(r"portcon (\w+) (\d+)(?:-(\d+))? ([^\s:]+:[^\s:]+):([^\s:]+)(\S*)")
 _MOST = 1024

@@ -17,7 +17,7 @@ from typing import NamedTuple, Optional
 from polkit.config import DEFAULT_FILE, load_config
 from polkit.errors import SourceError, UsageError
 from polkit.module import find_tool
-from polkit.review.files import LARGEST, PARTNERS, Held, bounded, suffix_of, too_large
+from polkit.review.materials.files import LARGEST, PARTNERS, Held, bounded, suffix_of, too_large
 
 PREFIX = "git:"
 _SECONDS = 60

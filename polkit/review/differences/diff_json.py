@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any, Optional
 
 from polkit.policy import DomainStep, Risk, XpermChange
-from polkit.review.diff import Difference, Entry, Witness
-from polkit.review.inputs import Compared
-from polkit.review.relabels import Relabel
+from polkit.review.differences.diff import Difference, Entry, Witness
+from polkit.review.differences.relabels import Relabel
+from polkit.review.materials.inputs import Compared
 
 SCHEMA = "polkit.diff/1"
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Optional
 from polkit.bundle import read_released
 from polkit.errors import PolkitError
 from polkit.model import SELF
-from polkit.review.newly import Grant, Newly
+from polkit.review.grants.newly import Grant, Newly
 
 _PLAN, _PROOF = "plan.json", "proof.json"
 _LARGEST = 16 << 20
