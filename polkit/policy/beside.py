@@ -9,21 +9,25 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Callable, NamedTuple, Optional
 
 from polkit.model import PolicyInfo
 from polkit.module import PRIORITY, ToolRun, copy_store, fast_place, running_tools
+from polkit.other_process import other_process, received
 from polkit.policy.baseline import policy_digest
 from polkit.policy.between import Between, between_loaded
+from polkit.policy.both import Whole, load_both, load_fresh
+from polkit.policy.difference import AccessChange, compare_rules
 from polkit.policy.flat import Flat, flat_command, flat_store
 from polkit.policy.interface import TargetPolicy
 from polkit.policy.locate import PolicyFiles
-from polkit.policy.store import enabled_modules
+from polkit.policy.protocols import import_setools
+from polkit.policy.statements import kept_statements
+from polkit.policy.store import enabled_modules, read_packed, unpack_modules
 from polkit.policy.succession import DoesNotLink, ModuleFile
-from polkit.policy.target import LoadedPolicy, load
+from polkit.policy.target import LoadedPolicy
 from polkit.policy.violations import (
     Violation,
     bounds_violations,
@@ -75,15 +79,19 @@ class _Job(NamedTuple):
 
 @contextmanager
 def built_beside(
-    files: PolicyFiles, info: PolicyInfo, modules: tuple[ModuleFile, ...]
+    files: PolicyFiles, policy: TargetPolicy, modules: tuple[ModuleFile, ...]
 ) -> Iterator[Callable[[], Beside]]:
     """Start building the policy with ``modules``; the function given waits for it and compares: some seconds for a
-    distribution's policy, the first time it is asked. Everything is gone after the block.
+    distribution's policy, the first time it is asked. Everything is gone after the block. ``policy`` is that of
+    ``files``.
 
     Versions of the modules that the store has at our priority are left out on both sides. Where it has none, and its
     policy is the target's, nothing is built for the side without them. The function raises DoesNotLink for modules that
     the policy does not take, and as ``between`` does.
     """
+    assert isinstance(policy, LoadedPolicy), "only a policy that was read can have modules"
+    info = policy.info
+    assert info is not None  # it was read
     with tempfile.TemporaryDirectory(prefix="polkit-beside-", dir=fast_place()) as scratch:
         place = Path(scratch)
         if files.store is None:
@@ -94,10 +102,13 @@ def built_beside(
 
             @lru_cache(maxsize=1)
             def beside() -> Beside:
+                _meanwhile(policy)
                 for run, job in zip(ended(), jobs):
                     _demand(run, modules if job is jobs[-1] else (), files)
-                before = files if old is not None else jobs[0].files()
-                return _compared(before, jobs[-1].files(), "binary" if files.store is None else "store", old is None)
+                before = None if old is not None else jobs[0].files()
+                return _compared(
+                    policy, info.sha256, before, jobs[-1].files(), "binary" if files.store is None else "store"
+                )
 
             yield beside
 
@@ -211,22 +222,47 @@ def _demand(run: ToolRun, modules: tuple[ModuleFile, ...], files: PolicyFiles) -
         raise DoesNotLink(message, run.output, not modules)
 
 
-def _compared(old_files: PolicyFiles, new_files: PolicyFiles, kind: str, old_is_built: bool) -> Beside:
-    old, new = load(old_files, to_cache=not old_is_built), load(new_files, to_cache=False)
-    found = between_loaded(old, new, (old_files, new_files), (old_is_built and kind == "store", kind == "store"))
-    violations, exempting = _violations(old, new, found)
+def _meanwhile(policy: LoadedPolicy) -> None:
+    """What will be asked of the policy without the modules, worked out while the other one is built."""
+    import_setools()
+    if policy.neverallows is not None:
+        policy.neverallows.rules()
+    if policy.files.store is not None:
+        for _ in unpack_modules(read_packed(policy.files.store)):
+            pass  # kept: those of the copy are the same
+
+
+def _compared(
+    policy: LoadedPolicy, sha256: str, built: Optional[PolicyFiles], new_files: PolicyFiles, kind: str
+) -> Beside:
+    """``built``: the policy without the modules, where that is not the target's own."""
+    if built is None:
+        one, other = Whole(policy, kept_statements(policy.files.policy, sha256)), load_fresh(new_files)
+    else:
+        one, other = load_both((built, new_files), (True, True))
+    old, new = one.policy, other.policy
+    files = built or policy.files, new_files
+    fresh = (built is not None and kind == "store", kind == "store")
+    rules = compare_rules(old.rules, new.rules)
+    broken = partial(_violations, old, new, rules.gained)
+    with other_process(lambda _: broken()) as answers:
+        found = between_loaded(old, new, files, fresh, (one.statements, other.statements), rules)
+        try:
+            violations, exempting = received(answers)
+        except EOFError:  # it was ended, for want of memory perhaps
+            violations, exempting = broken()
     return Beside(kind, old, new, found, violations, exempting)
 
 
 def _violations(
-    old: LoadedPolicy, new: LoadedPolicy, found: Between
-) -> tuple[Optional[tuple[Violation, ...]], Optional[Mapping[str, str]]]:
+    old: LoadedPolicy, new: LoadedPolicy, gained: tuple[AccessChange, ...]
+) -> tuple[Optional[tuple[Violation, ...]], Optional[dict[str, str]]]:
     before, after = old.neverallows, new.neverallows
     if before is None or after is None:
         return None, None
     broken = {
-        *neverallow_violations(before, after, new.rules, found.rules.gained),
-        *bounds_violations(new.rules, found.rules.gained),
+        *neverallow_violations(before, after, new.rules, gained),
+        *bounds_violations(new.rules, gained),
         *exemptions(before, after, frozenset(old.rules.facts.attributes)),
     }
-    return tuple(sorted(broken)), MappingProxyType(exempting_attributes(after))
+    return tuple(sorted(broken)), exempting_attributes(after)

@@ -20,7 +20,6 @@ from polkit.policy.label_files import LabelLine, lines_in_order
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.parity import weaker
 from polkit.policy.rules import Rules
-from polkit.policy.statements import kept_statements, read_statements
 from polkit.policy.target import LoadedPolicy
 
 _GENERATED = re.compile(r"\w+_typeattr_\d+\Z")
@@ -98,13 +97,14 @@ def between_loaded(
     after: LoadedPolicy,
     files: tuple[PolicyFiles, PolicyFiles],
     built: tuple[bool, bool],
-    statements: Optional[tuple[frozenset[str], frozenset[str]]] = None,
+    statements: tuple[frozenset[str], frozenset[str]],
+    found: Optional[RuleDifference] = None,
 ) -> Between:
-    """``between`` for two policies that are loaded already, from ``files``, with their statements or without."""
+    """``between`` for two policies that are loaded already, from ``files``, with their statements and, where it is
+    known, the difference of their rules."""
     old, new = before.rules, after.rules
-    found = compare_rules(old, new)
-    if statements is None:
-        statements = _read(before, files[0], built[0]), _read(after, files[1], built[1])
+    if found is None:
+        found = compare_rules(old, new)
     added, removed = _statements(statements, old, new)
     known, now = old.facts.attributes.keys(), new.facts.attributes.keys()
     moved = sorted(type_ for type_ in known & now if old.facts.sides[type_] != new.facts.sides[type_])
@@ -171,13 +171,6 @@ def mirrored(found: Between) -> Between:
         process_transitions=(found.process_transitions[1], found.process_transitions[0]),
         label_lines=None if lines is None else (lines[1], lines[0]),
     )
-
-
-def _read(policy: TargetPolicy, files: PolicyFiles, built: bool) -> frozenset[str]:
-    """The statements of a policy; kept in the cache of one that will be there the next time."""
-    if built or policy.info is None:
-        return read_statements(files.policy)
-    return kept_statements(files.policy, policy.info.sha256)
 
 
 def _of_processes(statements: frozenset[str]) -> frozenset[str]:

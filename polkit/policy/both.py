@@ -52,6 +52,11 @@ def load_both(files: tuple[PolicyFiles, PolicyFiles], fresh: tuple[bool, bool]) 
     return _whole(files[0], digests[0], kept[0], fresh[0]), _whole(files[1], digests[1], kept[1], fresh[1])
 
 
+def load_fresh(files: PolicyFiles) -> Whole:
+    """Load a policy that nobody will load again. Raises as ``load_both``."""
+    return _whole(files, digest_of(files.policy), None, True)
+
+
 def _kept(sha256: str) -> Optional[_Read]:
     """What the cache has of a policy with this digest, where it has all."""
     key, statements = entry_key(sha256), fetch_statements(sha256)

@@ -32,8 +32,8 @@ _NOT_PARENS = bytes(set(range(256)) - set(b"()"))
 _LARGEST = 256 * 1024 * 1024
 """A module that unpacks to more is refused; a distribution's whole policy is some 25 MB of CIL."""
 _REMEMBERED = 512
-"""Of so many modules the blocks are found but once in a run: a store and its copies, with one module more, are read
-several times over."""
+"""Of so many modules the text is unpacked, and the blocks are found, but once in a run: a store and its copies, with
+one module more, are read several times over."""
 
 
 @dataclass(frozen=True)
@@ -119,19 +119,22 @@ def modules_digest(packed: Iterable[tuple[Path, bytes]]) -> str:
 def unpack_modules(packed: Iterable[tuple[Path, bytes]]) -> Iterator[bytes]:
     """The CIL in such files, without comments. Raises SourceError for a damaged one."""
     for path, data in packed:
-        text = _unpacked(path, data) if data.startswith(b"BZh") else data
-        yield _COMMENT.sub(b"", text) if b";" in text else text
+        try:
+            yield unpacked_text(data)
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{path}: damaged, or larger than {_LARGEST >> 20} MiB") from error
 
 
-def _unpacked(path: Path, data: bytes) -> bytes:
-    unpacker = bz2.BZ2Decompressor()
-    try:
+@lru_cache(maxsize=_REMEMBERED)
+def unpacked_text(data: bytes) -> bytes:
+    """The text of a module's CIL, packed or not. Raises OSError or ValueError for what does not unpack."""
+    text = data
+    if data.startswith(b"BZh"):
+        unpacker = bz2.BZ2Decompressor()
         text = unpacker.decompress(data, _LARGEST)
-    except OSError as error:
-        raise SourceError(f"{path}: damaged") from error
-    if not unpacker.eof:
-        raise SourceError(f"{path}: damaged, or larger than {_LARGEST >> 20} MiB")
-    return text
+        if not unpacker.eof:
+            raise ValueError
+    return _COMMENT.sub(b"", text) if b";" in text else text
 
 
 @lru_cache(maxsize=_REMEMBERED)

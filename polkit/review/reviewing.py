@@ -142,7 +142,7 @@ def _case(request: ReviewRequest, config: Config, say: Phase) -> Iterator[Case]:
     with ExitStack() as running:
         build: Callable[[], Optional[Beside]] = lambda: None  # noqa: E731 - replaced where something is built
         if request.build and materials.modules:
-            build = running.enter_context(built_beside(files, loaded.info, materials.modules))
+            build = running.enter_context(built_beside(files, loaded, materials.modules))
         yield _with_policy(materials, config, headers, loaded, build)
 
 

@@ -51,8 +51,7 @@ def _module(text: str, name: str = "mine") -> ModuleFile:
 
 def _beside(root: Path, *modules: ModuleFile) -> Beside:
     files, policy = locate(str(root)), load_policy(str(root))
-    assert policy.info is not None
-    with built_beside(files, policy.info, modules) as built:
+    with built_beside(files, policy, modules) as built:
         return built()
 
 

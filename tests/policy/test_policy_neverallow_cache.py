@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from polkit.errors import SourceError
 from polkit.policy import TargetPolicy, load_policy
+from polkit.policy.store import unpacked_text
 
 HEAD = 80
 """Magic (12), format (4), key (32) and SHA-256 of the rest (32)."""
@@ -40,11 +41,12 @@ def fresh(path: Path, store: Path) -> Rules:
 
 
 def is_kept(path: Path, store: Path) -> bool:
-    """The rules come without a module being unpacked (one of the store is packed)."""
+    """The rules come without a module being unpacked (one of the store is packed), as in a new process."""
 
     def refuse() -> None:
         raise AssertionError("unpacked")
 
+    unpacked_text.cache_clear()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(bz2, "BZ2Decompressor", refuse)
         try:
