@@ -4,10 +4,11 @@ between it and the policy without them: what a reviewer is shown.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from polkit.policy.baseline import policy_digest
 from polkit.policy.between import Between, between_loaded
 from polkit.policy.both import Whole, load_both, load_fresh
 from polkit.policy.difference import AccessChange, compare_rules
-from polkit.policy.flat import Flat, flat_command, flat_store
+from polkit.policy.flat import Flat, flat_command, keep_flat, kept_flat
 from polkit.policy.interface import TargetPolicy
 from polkit.policy.locate import PolicyFiles
 from polkit.policy.protocols import import_setools
@@ -94,11 +95,16 @@ def built_beside(
     assert info is not None  # it was read
     with tempfile.TemporaryDirectory(prefix="polkit-beside-", dir=fast_place()) as scratch:
         place = Path(scratch)
+        flat = kept_flat(files, info)
         if files.store is None:
             old, jobs = None, _binary_jobs(files, info, modules, place)
         else:
-            old, jobs = _store_jobs(files, files.store, info, modules, place)
-        with running_tools([(job.command, job.work) for job in jobs], _SECONDS) as ended:
+            old, jobs = _store_jobs(files, files.store, info, flat, modules, place)
+        with ExitStack() as running:
+            ended = running.enter_context(running_tools([(job.command, job.work) for job in jobs], _SECONDS))
+            if flat is None and files.store is not None and len(os.sched_getaffinity(0)) > 1:
+                # for the next time: it ends with the block, done or not
+                running.enter_context(other_process(lambda _: keep_flat(files, info)))
 
             @lru_cache(maxsize=1)
             def beside() -> Beside:
@@ -114,14 +120,18 @@ def built_beside(
 
 
 def _store_jobs(
-    files: PolicyFiles, store: Path, info: PolicyInfo, modules: tuple[ModuleFile, ...], place: Path
+    files: PolicyFiles,
+    store: Path,
+    info: PolicyInfo,
+    flat: Optional[Flat],
+    modules: tuple[ModuleFile, ...],
+    place: Path,
 ) -> tuple[Optional[PolicyFiles], list[_Job]]:
     names = {one.name for one in modules}
     enabled = enabled_modules(store).keys()
     installed = any((store / "active/modules" / str(PRIORITY) / name).is_dir() for name in names)
     if not installed and policy_digest(store / "active/policy.kern") == info.sha256:
-        flat = flat_store(files, info) if names.isdisjoint(enabled) else None
-        if flat is not None and all(flat.fits(one.cil) for one in modules):
+        if flat is not None and names.isdisjoint(enabled) and all(flat.fits(one.cil) for one in modules):
             return files, [_flat_job(flat, files, store, info, modules, place)]
         return files, [_store_job(store, files.file_contexts, names, modules, place / "new")]
     return None, [

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -55,27 +56,34 @@ class Flat:
         return not _INVOLVED.search(module_cil) and declared.isdisjoint(self.missing)
 
 
-def flat_store(files: PolicyFiles, info: PolicyInfo) -> Optional[Flat]:
-    """The store of a policy as flat text; some seconds the first time, then from the cache. None where the text would
-    not give the policy, so that nothing may be told from it: where an administrator changed booleans or ports, where
-    there is no cache to keep it, or without the tools."""
+def kept_flat(files: PolicyFiles, info: PolicyInfo) -> Optional[Flat]:
+    """The store of a policy as flat text, where the cache has it and the policy comes of it."""
+    key, _ = _key_of(files, info)
+    kept = None if key is None else fetch(key, FLAT)
+    return _unpacked(kept) if kept else None
+
+
+def keep_flat(files: PolicyFiles, info: PolicyInfo) -> None:
+    """Make the flat text of a policy's store for the next time; some seconds. Nothing is kept twice, nor where
+    there is no cache, where an administrator changed booleans or ports, so that the policy is not what its modules
+    come to, or without the tools."""
+    key, packed = _key_of(files, info)
+    if key is not None and fetch(key, FLAT) is None:
+        with suppress(PolkitError):  # whoever builds the store itself is told what is wrong with it
+            keep(key, _made(b"\n".join(unpack_modules(packed)), info), FLAT)
+
+
+def _key_of(files: PolicyFiles, info: PolicyInfo) -> tuple[Optional[str], list[tuple[Path, bytes]]]:
     if files.store is None:
-        return None
+        return None, []
     digests = {policy_digest(files.store / "active" / name) for name in ("policy.kern", "policy.linked")}
     if digests != {info.sha256}:
-        return None
+        return None, []
     try:
         packed = list(read_packed(files.store))
-        key = entry_key("flat", info.sha256, modules_digest(packed))
-        if key is None:
-            return None
-        kept = fetch(key, FLAT)
-        if kept is None:
-            kept = _made(b"\n".join(unpack_modules(packed)), info)
-            keep(key, kept, FLAT)
     except PolkitError:
-        return None  # whoever builds the store itself is told what is wrong with it
-    return _unpacked(kept) if kept else None
+        return None, []
+    return entry_key("flat", info.sha256, modules_digest(packed)), packed
 
 
 def flat_command(info: PolicyInfo, optimized: bool, output: str, contexts: str, *texts: str) -> list[str]:
