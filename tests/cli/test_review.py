@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
+from polkit.review import ReviewRequest, review, review_object
 from tests.bundle.making import semodule, small_host
 from tests.cli.conftest import Polkit
 from tests.minimize.proof_worlds import te
@@ -31,17 +33,18 @@ def _put(folder: Path, text: str, name: str = "mine.te") -> Path:
     return folder / name
 
 
-def _found(polkit: Polkit, *words: object) -> dict[str, list[dict[str, object]]]:
-    done = polkit("review", *words, "--format", "json")
-    assert done.stderr == ""
-    document = json.loads(done.stdout)
+def _found(module: object, policy: object, **asked: object) -> dict[str, Any]:
+    """The review's object, worked out in this process; its exit code is that of its findings and gates."""
+    asked = {key: str(value) if key == "against" else value for key, value in asked.items()}
+    found = review(ReviewRequest(str(module), str(policy), **asked))  # type: ignore[arg-type]
+    document = review_object(found)
     failing = any(one["severity"] in ("medium", "high") for one in document["findings"])
     broken = any(gate["ok"] is False for gate in document["gates"])
-    assert done.returncode == int(failing or broken)
+    assert found.exit_code == int(failing or broken)
     return dict(document)
 
 
-def _ids(document: dict[str, list[dict[str, object]]]) -> list[object]:
+def _ids(document: dict[str, Any]) -> list[object]:
     return [one["id"] for one in document["findings"]]
 
 
@@ -50,7 +53,7 @@ def test_a_dangerous_module_is_found_and_placed(polkit: Polkit, host: Path, tmp_
     done = polkit("review", module.name, "--policy", host)
     assert (done.returncode, done.stderr) == (1, "")
     assert "mine.te:9  PK017 dangerous-access" in done.stdout
-    found = _found(polkit, module.name, "--policy", host)
+    found = json.loads(polkit("review", module.name, "--policy", host, "--format", "json").stdout)
     (risk,) = [one for one in found["findings"] if one["id"] == "PK017"]
     assert (risk["file"], risk["line"], risk["severity"]) == ("mine.te", 9, "high")
     assert "mine.te" in {str(one["file"]) for one in found["findings"]}
@@ -65,70 +68,71 @@ def test_the_object_keeps_to_its_schema(polkit: Polkit, host: Path, tmp_path: Pa
     schema = json.loads((repository / "docs/schemas/polkit.review-1.schema.json").read_text(encoding="utf-8"))
     old, new = _put(tmp_path, QUIET), tmp_path / "new"
     new.mkdir()
-    for words in (
-        [old],
-        [_put(new, SHADOW), "--against", old],
-        [_put(new, "module broken 1.0;\nallow a_t b_t:file read;\n", "broken.te")],
-        [old, "--no-build"],
+    broken = _put(new, "module broken 1.0;\nallow a_t b_t:file read;\n", "broken.te")
+    for document in (
+        _found(old, host),
+        _found(_put(new, SHADOW), host, against=old),
+        _found(broken, host),
+        _found(old, host, build=False),
+        _found(old, "none"),
+        json.loads(polkit("review", old, "--policy", host, "--format", "json").stdout),
     ):
-        jsonschema.validate(_found(polkit, *words, "--policy", host), schema)
-    jsonschema.validate(_found(polkit, old, "--policy", "none"), schema)
+        jsonschema.validate(document, schema)
 
 
-def test_against_an_older_form(polkit: Polkit, host: Path, tmp_path: Path) -> None:
+def test_against_an_older_form(host: Path, tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     for place, text in ((old, QUIET), (new, SHADOW)):
         place.mkdir()
         _put(place, text)
-    assert _found(polkit, new, "--against", old, "--policy", host)["verdict"] == "more-permissive"
-    assert _found(polkit, old, "--against", new, "--policy", host)["verdict"] == "less-permissive"
-    assert _found(polkit, old, "--policy", host)["verdict"] is None
+    assert _found(new, host, against=old)["verdict"] == "more-permissive"
+    assert _found(old, host, against=new)["verdict"] == "less-permissive"
+    assert _found(old, host)["verdict"] is None
 
 
-def test_a_project_settles_how_grave_a_finding_is(polkit: Polkit, host: Path, tmp_path: Path) -> None:
+def test_a_project_settles_how_grave_a_finding_is(host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     module = _put(tmp_path, SHADOW)
-    before = _ids(_found(polkit, module, "--policy", host))
+    before = _ids(_found(module, host))
     settled = "".join(f'{one} = "info"\n' for one in sorted(set(map(str, before))))
     _put(tmp_path, f"[review.severity]\n{settled}", "polkit.toml")
-    after = _found(polkit, module, "--policy", host)
+    after = _found(module, host)
     assert sorted(map(str, _ids(after))) == sorted(map(str, before))
     assert {one["severity"] for one in after["findings"]} == {"info"}
 
 
-def test_a_stranger_does_not_settle_it(polkit: Polkit, host: Path, tmp_path: Path) -> None:
+def test_a_stranger_does_not_settle_it(host: Path, tmp_path: Path) -> None:
     """The polkit.toml of what is reviewed counts where it is named, and is spoken of where it isn't."""
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     _put(theirs, SHADOW)
     config = _put(theirs, '[module]\nname = "mine"\n[review.severity]\nPK017 = "info"\n', "polkit.toml")
-    found = _found(polkit, theirs, "--policy", host)
+    found = _found(theirs, host)
     assert "high" in {one["severity"] for one in found["findings"] if one["id"] == "PK017"}
     assert any("was not heeded" in str(one) for one in found["unknown"])
-    named = _found(polkit, theirs, "--policy", host, "--config", config)
+    named = _found(theirs, host, config=config)
     assert {one["severity"] for one in named["findings"] if one["id"] == "PK017"} == {"info"}
 
 
-def test_ignore_comments_are_counted_and_can_be_overruled(polkit: Polkit, host: Path, tmp_path: Path) -> None:
+def test_ignore_comments_are_counted_and_can_be_overruled(host: Path, tmp_path: Path) -> None:
     rule = "allow container_t shadow_t:file read;"
-    every = ", ".join(sorted({str(one) for one in _ids(_found(polkit, _put(tmp_path, SHADOW), "--policy", host))}))
+    every = ", ".join(sorted({str(one) for one in _ids(_found(_put(tmp_path, SHADOW), host))}))
     module = _put(tmp_path, SHADOW.replace(rule, f"# polkit: ignore[{every}] the vault reads it\n{rule}"))
-    found = _found(polkit, module, "--policy", host)
+    found = _found(module, host)
     assert (found["findings"], found["ignored"]) == ([], len(found["ignored_findings"]))
     assert "PK017" in {one["id"] for one in found["ignored_findings"]}
     assert "the vault reads it" in {one["reason"] for one in found["ignored_findings"]}
-    assert "PK017" in _ids(_found(polkit, module, "--policy", host, "--no-ignore"))
+    assert "PK017" in _ids(_found(module, host, heed_ignores=False))
 
 
-def test_what_is_installed_already_is_held_against_the_policy_without_it(
-    polkit: Polkit, host: Path, tmp_path: Path
-) -> None:
+def test_what_is_installed_already_is_held_against_the_policy_without_it(host: Path, tmp_path: Path) -> None:
     root = small_host(tmp_path / "host")
     cil = _put(tmp_path, "(typeattributeset cil_gen_require (container_t))(allow container_t shadow_t (file (read)))")
     installed = cil.rename(tmp_path / "mine.cil")
     semodule(root, "-X", "200", "-i", installed)
     kern = next(root.glob("var/lib/selinux/*/active/policy.kern"))
     next(root.glob("etc/selinux/*/policy/policy.*")).write_bytes(kern.read_bytes())
-    assert _ids(_found(polkit, installed, "--policy", root)) == _ids(_found(polkit, installed, "--policy", host))
+    assert _ids(_found(installed, root)) == _ids(_found(installed, host))
 
 
 _EVERY_FORMAT = """

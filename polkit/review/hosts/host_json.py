@@ -7,9 +7,9 @@ from typing import Any
 
 from polkit import __version__
 from polkit.policy import AccessChange
-from polkit.review.catalogue import KINDS
 from polkit.review.findings import Finding
 from polkit.review.hosts.host import REMOVABLE, HostModule, HostReview, RuleVerdict
+from polkit.review.reports.as_json import finding_object
 
 SCHEMA = "polkit.host-review/1"
 
@@ -58,18 +58,9 @@ def _rule(one: RuleVerdict) -> dict[str, Any]:
 
 
 def _finding(one: Finding) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "slug": KINDS[one.id].slug,
-        "severity": one.severity,
-        "confidence": one.confidence,
-        "line": one.place.line or None,
-        "title": one.title,
-        "why": one.why,
-        "fix": one.fix.text,
-        "commands": list(one.fix.commands),
-        "evidence": list(one.evidence),
-    }
+    """Without its file and its patch: the place is in the module that the finding stands with, as the store has it."""
+    left_out = ("file", "column", "patch")
+    return {key: value for key, value in finding_object(one).items() if key not in left_out}
 
 
 def _lost(one: AccessChange) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from polkit.review.differences.diff import Difference
 from polkit.review.differences.diff_json import diff_object
 from polkit.review.findings import SEVERITIES, Finding
 from polkit.review.gating.gates import GateResult
+from polkit.review.grants.shares import Shares
 from polkit.review.reports.facts import by_severity, headline, other_changes, summary
 from polkit.review.reports.grants import Grant, grants_of, own_types
 from polkit.review.reviewing import Review
@@ -35,9 +36,10 @@ def review_object(review: Review) -> dict[str, Any]:
         "summary": list(summary(review, grants)),
         "exit_code": review.exit_code,
         "figures": _figures(review, grants),
-        "findings": [_finding(one) for one in review.findings],
+        "shares": _shares(review.shares),
+        "findings": [finding_object(one) for one in review.findings],
         "ignored": len(review.ignored),
-        "ignored_findings": [{**_finding(one.finding), "reason": one.reason} for one in review.ignored],
+        "ignored_findings": [{**finding_object(one.finding), "reason": one.reason} for one in review.ignored],
         "gates": [_gate(one) for one in review.gates],
         "types": sorted(own_types(review)),
         "grants": [_grant(one) for one in grants],
@@ -73,7 +75,8 @@ def _figures(review: Review, grants: tuple[Grant, ...]) -> dict[str, Any]:
     }
 
 
-def _finding(one: Finding) -> dict[str, Any]:
+def finding_object(one: Finding) -> dict[str, Any]:
+    """A finding as it stands in a review's object."""
     return {
         "id": one.id,
         "slug": KINDS[one.id].slug,
@@ -117,6 +120,18 @@ def _grant(one: Grant) -> dict[str, Any]:
         "targets": one.targets,
         "risk": {"severity": one.risk, "id": one.risk_id} if one.risk else None,
         "place": None if one.place is None else {"file": one.place.file, "line": one.place.line or None},
+    }
+
+
+def _shares(found: Optional[Shares]) -> Optional[dict[str, Any]]:
+    if found is None:
+        return None
+    own = sum(len(entry.perms) for entry in found.own)
+    return {
+        "bases": dict(sorted(found.bases.items())),
+        "like_base": found.like_base,
+        "by_policy": found.by_policy,
+        "own": own,
     }
 
 
