@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any, Optional
 
 from polkit.policy import DomainStep, Risk, XpermChange
 from polkit.review.differences.diff import Difference, Entry, Witness
 from polkit.review.differences.relabels import Relabel
+from polkit.review.json_text import json_text
 from polkit.review.materials.inputs import Compared
 
 SCHEMA = "polkit.diff/1"
@@ -67,7 +67,7 @@ def diff_object(found: Difference) -> dict[str, Any]:
 
 def diff_text(found: Difference) -> str:
     """The difference as JSON text, indented, in ASCII, with a line end."""
-    return json.dumps(diff_object(found), indent=2) + "\n"
+    return json_text(diff_object(found))
 
 
 def _side(side: Compared) -> dict[str, Any]:

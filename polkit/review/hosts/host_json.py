@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from polkit import __version__
 from polkit.policy import AccessChange
 from polkit.review.findings import Finding
 from polkit.review.hosts.host import REMOVABLE, HostModule, HostReview, RuleVerdict
+from polkit.review.json_text import json_text
 from polkit.review.reports.as_json import finding_object
 
 SCHEMA = "polkit.host-review/1"
@@ -31,7 +31,7 @@ def host_review_object(found: HostReview) -> dict[str, Any]:
 
 def host_review_text(found: HostReview) -> str:
     """The same as text."""
-    return json.dumps(host_review_object(found), indent=2) + "\n"
+    return json_text(host_review_object(found))
 
 
 def _module(one: HostModule) -> dict[str, Any]:

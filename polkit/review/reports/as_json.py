@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Optional
 
 from polkit import __version__
@@ -13,6 +12,7 @@ from polkit.review.differences.diff_json import diff_object
 from polkit.review.findings import SEVERITIES, Finding
 from polkit.review.gating.gates import GateResult
 from polkit.review.grants.shares import Shares
+from polkit.review.json_text import json_text
 from polkit.review.reports.facts import by_severity, headline, other_changes, summary
 from polkit.review.reports.grants import Grant, grants_of, own_types
 from polkit.review.reviewing import Review
@@ -51,7 +51,7 @@ def review_object(review: Review) -> dict[str, Any]:
 
 def review_json(review: Review) -> str:
     """The review as JSON text, indented, in ASCII, with a line end."""
-    return json.dumps(review_object(review), indent=2) + "\n"
+    return json_text(review_object(review))
 
 
 def _module(review: Review) -> dict[str, Any]:
