@@ -295,6 +295,16 @@ def test_a_domain_that_stands_in_for_a_containers_is_judged_as_one(find: Finder)
 # -- PK014, PK019 -----------------------------------------------------------------------------------------------------
 
 
+def test_what_a_base_has_under_booleans_is_no_news_of_its_heir(find: Finder) -> None:
+    """The container host's policy gives container_t the hypervisor's nodes where two booleans are on."""
+    rule = "if (polkit_first && polkit_second) {\nallow own_t vhost_device_t:blk_file read;\n}"
+    bools = "require { bool polkit_first, polkit_second;"
+    heir, other = (own_container(rule, joined, blk_file="read") for joined in (INHERITS, "domain"))
+    assert find(heir.replace("require {", bools), "PK017") == ()
+    (found,) = find(other.replace("require {", bools), "PK017")
+    assert found.evidence == ("allow own_t vhost_device_t:blk_file read;",)
+
+
 def test_what_only_a_level_refused_is_told_from_what_nothing_refuses(find: Finder) -> None:
     told = "#!!!! This avc is a constraint violation.\n\n"
     rule = "allow container_t container_file_t:file { read write };"

@@ -174,16 +174,11 @@ class Newly:
             return grant
         have = self.policy.allowed(source, target, grant.tclass)
         kept = tuple(one for one in grant.perms if one not in have)
-        if grant.condition:
-            had = frozenset[str]().union(*(one.allowed(source, target, grant.tclass) for one in self._otherwise))
+        if grant.condition and self.case.names is not None:
+            states = self.case.names.otherwise
+            had = frozenset[str]().union(*(one.allowed(source, target, grant.tclass) for one in states))
             kept = tuple(one for one in kept if one not in had)
         return grant._replace(perms=kept)
-
-    @cached_property
-    def _otherwise(self) -> tuple[TargetPolicy, ...]:
-        """The policy with all booleans on and with all off: what a rule under one of them gives, one of the two has."""
-        names = self.policy.booleans
-        return tuple(self.policy.with_booleans(dict.fromkeys(names, value)) for value in (True, False))
 
 
 def _pairs(access: Rectangle) -> Iterator[tuple[str, str]]:

@@ -93,7 +93,8 @@ class PolicyRule:
         """What the policy does not allow already, of the pairs of ``each``, in the state of its booleans; of an own
         domain, what it does not allow the domain that this one stands in for."""
         tclass, perms = self.access.tclass, self.access.perms
-        found = ((*pair, perms - self.names.has_already(*pair, tclass)) for pair in self.each())
+        bound = bool(self.where.condition)
+        found = ((*pair, perms - self.names.has_already(*pair, tclass, bound)) for pair in self.each())
         return tuple(Vector(source, target, tclass, more) for source, target, more in found if more)
 
 
@@ -113,14 +114,23 @@ class Names:
     bases: Mapping[str, str]
     """From each domain of the module's own to the one of the policy that it stands in for (``base_of``), if any."""
 
-    def has_already(self, source: str, target: str, tclass: str) -> frozenset[str]:
-        """What the policy allows a type, or a domain of the module's own in place of its base."""
+    def has_already(self, source: str, target: str, tclass: str, bound: bool = False) -> frozenset[str]:
+        """What the policy allows a type, or a domain of the module's own in place of its base. ``bound``: it is asked
+        for a rule under booleans, so what the base has in another state of them counts."""
         base = self.bases.get(source)
         if base is None:
             return self.policy.allowed(source, target, tclass)
         if target == base:
             return frozenset()  # a rule of the base on itself gives its heir nothing on it
-        return self.policy.allowed(base, base if target == source else target, tclass)
+        asked = base, base if target == source else target, tclass
+        states = (self.policy, *self.otherwise) if bound else (self.policy,)
+        return frozenset[str]().union(*(one.allowed(*asked) for one in states))
+
+    @cached_property
+    def otherwise(self) -> tuple[TargetPolicy, ...]:
+        """The policy with all booleans on, and with all off: what a rule under some of them gives, one of the two has
+        in most cases."""
+        return tuple(self.policy.with_booleans(dict.fromkeys(self.policy.booleans, value)) for value in (True, False))
 
     def attributes(self, type_: str) -> frozenset[str]:
         """The attributes of a type of the policy or of the module, with the module."""
