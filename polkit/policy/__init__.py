@@ -10,6 +10,7 @@ from polkit.policy.beside import Beside, built_beside
 from polkit.policy.between import Between, DefaultChange, WrittenChange, between, mirrored, with_labels_of
 from polkit.policy.booleans import read_booleans
 from polkit.policy.booting import BootPolicy, LocalPort, load_booted, policy_to_boot
+from polkit.policy.builds import DoesNotLink, ModuleFile
 from polkit.policy.by_label import OBJECTS, PORT_USES, LabelEffect, label_effect
 from polkit.policy.commands import EVERY_COMMAND, OPERATIONS, bitset, ranges
 from polkit.policy.comparison import Comparison, compare_with_module, ruled_by_command
@@ -43,7 +44,7 @@ from polkit.policy.oracle import Oracle, OracleAnswer
 from polkit.policy.power import OVER_THE_KERNEL, UNCONFINED, Powers
 from polkit.policy.risk import Risk, assess, risk_ids, risk_named, sensitive_types
 from polkit.policy.store import Expression, parse_at
-from polkit.policy.succession import STRUCTURAL, DoesNotLink, ModuleFile, Succession, both_built, succession
+from polkit.policy.succession import STRUCTURAL, Succession, both_built, succession
 from polkit.policy.target import load
 from polkit.policy.terms import Incomparable
 from polkit.policy.violations import Violation

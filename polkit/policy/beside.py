@@ -12,14 +12,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, Optional
 
 from polkit.model import PolicyInfo
-from polkit.module import PRIORITY, ToolRun, copy_store, fast_place, running_tools
+from polkit.module import PRIORITY, fast_place, running_tools
 from polkit.other_process import other_process, received
 from polkit.policy.baseline import policy_digest
 from polkit.policy.between import Between, between_loaded
 from polkit.policy.both import Whole, load_both, load_fresh
+from polkit.policy.builds import SECONDS, Build, ModuleFile, binary_build, demand, store_build
 from polkit.policy.difference import AccessChange, compare_rules
 from polkit.policy.flat import Flat, flat_command, keep_flat, kept_flat
 from polkit.policy.interface import TargetPolicy
@@ -27,7 +28,6 @@ from polkit.policy.locate import PolicyFiles
 from polkit.policy.protocols import import_setools
 from polkit.policy.statements import kept_statements
 from polkit.policy.store import enabled_modules, read_packed, unpack_modules
-from polkit.policy.succession import DoesNotLink, ModuleFile
 from polkit.policy.target import LoadedPolicy
 from polkit.policy.violations import (
     Violation,
@@ -37,18 +37,11 @@ from polkit.policy.violations import (
     neverallow_violations,
 )
 from polkit.policy.whatif import (
-    BASE_CIL,
     binary_commands,
-    build_command,
     built_policy,
-    first_line,
-    root_of,
-    take_out,
-    undeclared,
     write_as_cil,
 )
 
-_SECONDS = 300
 _FLAT, _LABELS = "flat.cil", "labels"
 _HOMES = ("HOME_DIR", "HOME_ROOT")
 
@@ -70,14 +63,6 @@ class Beside:
     exempting: Optional[Mapping[str, str]]
 
 
-class _Job(NamedTuple):
-    """A build that was started: ``files`` gives what came of it."""
-
-    command: list[str]
-    work: Path
-    files: Callable[[], PolicyFiles]
-
-
 @contextmanager
 def built_beside(
     files: PolicyFiles, policy: TargetPolicy, modules: tuple[ModuleFile, ...]
@@ -97,11 +82,14 @@ def built_beside(
         place = Path(scratch)
         flat = kept_flat(files, info)
         if files.store is None:
-            old, jobs = None, _binary_jobs(files, info, modules, place)
+            levels, common = binary_commands(info)
+            write_as_cil(files, levels, place)
+            sides: tuple[tuple[str, tuple[ModuleFile, ...]], ...] = (("old", ()), ("new", modules))
+            old, jobs = None, [binary_build(files, common, put, place, word) for word, put in sides]
         else:
             old, jobs = _store_jobs(files, files.store, info, flat, modules, place)
         with ExitStack() as running:
-            ended = running.enter_context(running_tools([(job.command, job.work) for job in jobs], _SECONDS))
+            ended = running.enter_context(running_tools([(job.command, job.work) for job in jobs], SECONDS))
             if flat is None and files.store is not None and len(os.sched_getaffinity(0)) > 1:
                 # for the next time: it ends with the block, done or not
                 running.enter_context(other_process(lambda _: keep_flat(files, info)))
@@ -110,7 +98,8 @@ def built_beside(
             def beside() -> Beside:
                 _meanwhile(policy)
                 for run, job in zip(ended(), jobs):
-                    _demand(run, modules if job is jobs[-1] else (), files)
+                    is_new = job is jobs[-1]
+                    demand(run, modules if is_new else (), files.store or files.policy, not is_new)
                 before = None if old is not None else jobs[0].files()
                 return _compared(
                     policy, info.sha256, before, jobs[-1].files(), "binary" if files.store is None else "store"
@@ -126,16 +115,16 @@ def _store_jobs(
     flat: Optional[Flat],
     modules: tuple[ModuleFile, ...],
     place: Path,
-) -> tuple[Optional[PolicyFiles], list[_Job]]:
+) -> tuple[Optional[PolicyFiles], list[Build]]:
     names = {one.name for one in modules}
     enabled = enabled_modules(store).keys()
     installed = any((store / "active/modules" / str(PRIORITY) / name).is_dir() for name in names)
     if not installed and policy_digest(store / "active/policy.kern") == info.sha256:
         if flat is not None and names.isdisjoint(enabled) and all(flat.fits(one.cil) for one in modules):
             return files, [_flat_job(flat, files, store, info, modules, place)]
-        return files, [_store_job(store, files.file_contexts, names, modules, place / "new")]
+        return files, [store_build(store, files.file_contexts, names, modules, place / "new")]
     return None, [
-        _store_job(store, files.file_contexts, names, put, place / side)
+        store_build(store, files.file_contexts, names, put, place / side)
         for side, put in (("old", ()), ("new", modules))
     ]
 
@@ -147,7 +136,7 @@ def _flat_job(
     info: PolicyInfo,
     modules: tuple[ModuleFile, ...],
     place: Path,
-) -> _Job:
+) -> Build:
     """The policy alone is compiled; what a store would hold beside it is put together here."""
     root, work = place / "root", place / "work"
     active = root / "var/lib/selinux" / store.name / "active"
@@ -163,7 +152,7 @@ def _flat_job(
         return built_policy(root, store.name, files.file_contexts)
 
     texts = (_FLAT, *(f"{one.name}.cil" for one in modules))
-    return _Job(flat_command(info, flat.optimized, "new", _LABELS, *texts), work, made)
+    return Build(flat_command(info, flat.optimized, "new", _LABELS, *texts), work, made)
 
 
 def _store_around(
@@ -189,47 +178,6 @@ def _store_around(
     local = main.with_name("file_contexts.local")
     if local.is_file():
         shutil.copy(local, active / local.name)
-
-
-def _store_job(
-    store: Path, contexts: Optional[Path], names: set[str], modules: tuple[ModuleFile, ...], place: Path
-) -> _Job:
-    root, work = place / "root", place / "work"
-    work.mkdir(parents=True)
-    copy_store(store, root, root_of(store), expand_check=False)
-    for name in names:
-        take_out(root, store.name, name)
-    command = build_command(root, store.name)
-    if modules:
-        command = [*command[:-1], "-X", str(PRIORITY)]
-    for one in modules:
-        (work / f"{one.name}{one.suffix}").write_bytes(one.content)
-        command += ["-i", f"{one.name}{one.suffix}"]
-    return _Job(command, work, lambda: built_policy(root, store.name, contexts))
-
-
-def _binary_jobs(files: PolicyFiles, info: PolicyInfo, modules: tuple[ModuleFile, ...], place: Path) -> list[_Job]:
-    levels, common = binary_commands(info)
-    write_as_cil(files, levels, place)
-    texts = {f"{one.name}.module.cil": one.cil for one in modules}
-    texts["undeclared.cil"] = undeclared(place, "".join(texts.values()))
-    for name, text in texts.items():
-        (place / name).write_text(text, encoding="utf-8")
-
-    def made(word: str) -> Callable[[], PolicyFiles]:
-        return lambda: PolicyFiles(place / word, None, None, files.file_contexts, None)
-
-    return [
-        _Job([*common, "-o", "old", BASE_CIL], place, made("old")),
-        _Job([*common, "-o", "new", BASE_CIL, *texts], place, made("new")),
-    ]
-
-
-def _demand(run: ToolRun, modules: tuple[ModuleFile, ...], files: PolicyFiles) -> None:
-    if run.status != 0:
-        names = " and ".join(one.name for one in modules) or "the policy as it is"
-        message = f"{names} can't be built into {files.store or files.policy}: {first_line(run.output)}"
-        raise DoesNotLink(message, run.output, not modules)
 
 
 def _meanwhile(policy: LoadedPolicy) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Optional
 
-from polkit.errors import CompileError
 from polkit.model import PolicyInfo
-from polkit.module import PRIORITY, ToolRun, copy_store, fast_place, run_tools
+from polkit.module import fast_place, run_tools
+from polkit.policy.builds import SECONDS, ModuleFile, binary_build, demand, store_build
 from polkit.policy.difference import AccessChange, RuleDifference, XpermChange, compare_rules
 from polkit.policy.heir import Heir, Heirlooms
 from polkit.policy.index import gather, gather_lists
@@ -27,39 +27,11 @@ from polkit.policy.rules import Rules
 from polkit.policy.statements import read_statements
 from polkit.policy.target import load
 from polkit.policy.violations import exempting_attributes
-from polkit.policy.whatif import (
-    BASE_CIL,
-    binary_commands,
-    build_command,
-    built_policy,
-    first_line,
-    root_of,
-    take_out,
-    undeclared,
-    write_as_cil,
-)
+from polkit.policy.whatif import binary_commands, write_as_cil
 
 STRUCTURAL = frozenset(("file_type", "device_node", "port_type"))
 """Attributes that a new type of a file, a device node or a port joins to exist."""
-_SECONDS = 300
 _WORD = re.compile(r"[^\s:;{}(),\"]+")
-
-
-class DoesNotLink(CompileError):
-    """Modules that a policy does not take; ``older`` says that they are the older ones."""
-
-    def __init__(self, message: str, output: str, older: bool) -> None:
-        super().__init__(message, output)
-        self.older = older
-
-
-class ModuleFile(NamedTuple):
-    """A module as it is installed: its name, ``.pp`` or ``.cil``, its bytes, and the same as CIL."""
-
-    name: str
-    suffix: str
-    content: bytes
-    cil: str
 
 
 @dataclass(frozen=True)
@@ -185,66 +157,19 @@ def both_built(
     files: PolicyFiles, info: PolicyInfo, older: tuple[ModuleFile, ...], newer: tuple[ModuleFile, ...]
 ) -> Iterator[tuple[PolicyFiles, PolicyFiles]]:
     """The policy with either, built side by side; gone after the block. Raises as ``succession``."""
+    sides = (("older", older), ("newer", newer))
     with tempfile.TemporaryDirectory(prefix="polkit-versions-", dir=fast_place()) as scratch:
         place = Path(scratch)
-        if files.store is not None:
-            yield _in_stores(files.store, files.file_contexts, older, newer, place)
+        if files.store is None:
+            levels, common = binary_commands(info)
+            write_as_cil(files, levels, place)
+            builds = [binary_build(files, common, modules, place, word) for word, modules in sides]
         else:
-            yield _in_binaries(files, info, older, newer, place)
-
-
-def _in_stores(
-    store: Path,
-    contexts: Optional[Path],
-    older: tuple[ModuleFile, ...],
-    newer: tuple[ModuleFile, ...],
-    place: Path,
-) -> tuple[PolicyFiles, PolicyFiles]:
-    names = {one.name for one in (*older, *newer)}
-    jobs, roots = [], []
-    for word, modules in (("older", older), ("newer", newer)):
-        root, work = place / word, place / f"{word}.work"
-        work.mkdir()
-        copy_store(store, root, root_of(store), expand_check=False)
-        for name in names:
-            take_out(root, store.name, name)
-        command = build_command(root, store.name)
-        if modules:
-            command = [*command[:-1], "-X", str(PRIORITY)]
-        for one in modules:
-            (work / f"{one.name}{one.suffix}").write_bytes(one.content)
-            command += ["-i", f"{one.name}{one.suffix}"]
-        jobs.append((command, work))
-        roots.append(root)
-    _demand(run_tools(jobs, _SECONDS), older, newer, store)
-    before, after = (built_policy(root, store.name, contexts) for root in roots)
-    return before, after
-
-
-def _in_binaries(
-    files: PolicyFiles,
-    info: PolicyInfo,
-    older: tuple[ModuleFile, ...],
-    newer: tuple[ModuleFile, ...],
-    place: Path,
-) -> tuple[PolicyFiles, PolicyFiles]:
-    levels, common = binary_commands(info)
-    write_as_cil(files, levels, place)
-    jobs = []
-    for word, modules in (("older", older), ("newer", newer)):
-        texts = {f"{word}.{one.name}.cil": one.cil for one in modules}
-        texts[f"{word}.cil"] = undeclared(place, "".join(texts.values()))
-        for name, text in texts.items():
-            (place / name).write_text(text, encoding="utf-8")
-        jobs.append(([*common, "-o", word, BASE_CIL, *texts], place))
-    _demand(run_tools(jobs, _SECONDS), older, newer, files.policy)
-    before, after = (PolicyFiles(place / word, None, None, files.file_contexts, None) for word in ("older", "newer"))
-    return before, after
-
-
-def _demand(runs: list[ToolRun], older: tuple[ModuleFile, ...], newer: tuple[ModuleFile, ...], policy: Path) -> None:
-    for run, modules, is_older in zip(runs, (older, newer), (True, False)):
-        if run.status != 0:
-            names = " and ".join(one.name for one in modules) or "the policy as it is"
-            message = f"{names} can't be built into {policy}: {first_line(run.output)}"
-            raise DoesNotLink(message, run.output, is_older)
+            names = {one.name for one in (*older, *newer)}
+            builds = [
+                store_build(files.store, files.file_contexts, names, modules, place / word) for word, modules in sides
+            ]
+        runs = run_tools([(one.command, one.work) for one in builds], SECONDS)
+        for run, (word, modules) in zip(runs, sides):
+            demand(run, modules, files.store or files.policy, word == "older")
+        yield builds[0].files(), builds[1].files()
